@@ -1,0 +1,5 @@
+"""`python -m openplate` is `openplate`."""
+
+from openplate.cli import main
+
+main()

@@ -1,0 +1,177 @@
+"""`openplate evaluate`: labelled data sets in; a table or JSON on stdout, a report page with every failure, talk on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from openplate.dataset import Dataset, load_dataset
+from openplate.errors import DatasetError
+from openplate.evaluate.false_alarms import FalseAlarms, combine_false_alarms, count_false_alarms
+from openplate.evaluate.report import SUMMARY_HEADINGS, evaluation_page, false_alarm_page, rate_text, summary_row
+from openplate.evaluate.run import Recogniser
+from openplate.evaluate.run import evaluate as measure
+from openplate.evaluate.summary import Part, Report, combine
+from openplate.pipeline import Options, Pipeline
+
+JSON_VERSION = 1
+R = TypeVar("R", Report, FalseAlarms)
+
+
+@click.command()
+@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATASET...")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object instead of a table.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a page (HTML) with every failure pictured.")
+@click.option("--part", type=click.Choice(["reader", "detector", "all"]), default="all", show_default=True, help="What to measure.")
+@click.option("--false-alarms", is_flag=True, help="Paint every labelled plate over and count the texts that are still read.")
+@click.option("--equal", "alike", multiple=True, metavar="CHARS", help="Characters that count as one when texts are compared, e.g. O0. Repeatable.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N images of each data set.")
+@click.option("--country", default="", metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
+@click.option("--only", default="", metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a plate is unreadable.")
+@click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.")
+@click.option("--device", metavar="NAME", help="cpu, cuda, ...")
+@click.option("--precision", metavar="NAME", help="auto, fp32, bf16, ...")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.")
+@click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
+@click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
+@click.option("--formats", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    datasets: tuple[Path, ...],
+    as_json: bool,
+    report: Path | None,
+    part: str,
+    false_alarms: bool,
+    alike: tuple[str, ...],
+    limit: int | None,
+    country: str,
+    only: str,
+    min_confidence: float | None,
+    engine: str | None,
+    device: str | None,
+    precision: str | None,
+    threads: int | None,
+    detector: Path | None,
+    reader: Path | None,
+    formats: tuple[str, ...],
+) -> None:
+    """Measure how well plates are found and read in labelled DATASETs (folders with labels.jsonl, see docs/datasets.md)."""
+    given = {
+        "country": _codes(country),
+        "only": _codes(only),
+        "min_confidence": min_confidence,
+        "engine": engine,
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+        "detector": detector,
+        "reader": reader,
+        "formats": formats,
+    }
+    options = {name: value for name, value in given.items() if value not in (None, ())}
+    settings = ", ".join(
+        [
+            "labelled plates painted over" if false_alarms else f"part {part}",
+            *(f"{n} {v}" for n, v in options.items()),
+            *(f"{group} taken as one" for group in alike),
+        ]
+    )
+    pipeline = open_pipeline(options)
+    if false_alarms:
+        counts, ok = _each(datasets, limit, lambda dataset: count_false_alarms(pipeline, dataset))
+        whole_count = combine_false_alarms(counts) if counts else None
+        _put_out(counts, whole_count, as_json, report, _print_false_alarms, lambda one, whole: false_alarm_page(one, whole, settings))
+    else:
+        reports, ok = _each(datasets, limit, lambda dataset: measure(pipeline, dataset, part=cast(Part, part), alike=alike))
+        whole_report = combine(reports) if reports else None
+        _put_out(reports, whole_report, as_json, report, _print_reports, lambda one, whole: evaluation_page(one, whole, settings))
+    if not ok:
+        ctx.exit(1)
+
+
+def open_pipeline(options: dict[str, Any]) -> Recogniser:
+    """The pipeline with the options that were given; all others keep their defaults.
+
+    Raises:
+        OpenPlateError: weights, engine, device, countries or formats are not there.
+
+    """
+    return Pipeline(Options(**options))
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(code.strip() for code in text.split(",") if code.strip())
+
+
+def _each(folders: Sequence[Path], limit: int | None, look: Callable[[Dataset], R]) -> tuple[list[R], bool]:
+    """What `look` makes of each data set, and whether all could be measured whole; a fault is one line on stderr."""
+    done: list[R] = []
+    ok = True
+    for folder in folders:
+        try:
+            dataset = load_dataset(folder)
+        except DatasetError as error:
+            click.echo(f"error: {error}", err=True)
+            ok = False
+            continue
+        one = look(dataset.first(limit) if limit else dataset)
+        for problem in one.problems:
+            click.echo(f"error: {problem}", err=True)
+        ok = ok and not one.problems
+        done.append(one)
+    return done, ok
+
+
+def _put_out(
+    done: Sequence[R],
+    whole: R | None,
+    as_json: bool,
+    report: Path | None,
+    show: Callable[[Sequence[R], R], None],
+    page: Callable[[Sequence[R], R], str],
+) -> None:
+    if whole is None:
+        return
+    if as_json:
+        sets = [one.as_json() for one in done]
+        total = {key: value for key, value in whole.as_json().items() if key not in ("failures", "problems")}
+        click.echo(json.dumps({"version": JSON_VERSION, "sets": sets, "all": total}, ensure_ascii=False, indent=2))
+    else:
+        show(done, whole)
+    if report is not None:
+        try:
+            report.write_text(page(done, whole), encoding="utf8")
+        except OSError as error:
+            raise click.ClickException(f"{report}: cannot write the report: {error}") from None
+        click.echo(f"report: {report}", err=True)
+
+
+def _print_reports(reports: Sequence[Report], whole: Report) -> None:
+    shown = [*reports, *([whole] if len(reports) > 1 else [])]
+    _print_table([list(SUMMARY_HEADINGS), *(summary_row(report.name, report.summary()) for report in shown)])
+    summary = whole.summary()
+    for heading, groups in (("country", summary.by_country), ("height, px", summary.by_height_px)):
+        rows = [[g.name, str(g.plates), rate_text(g.exact), rate_text(g.found), rate_text(g.reading_exact)] for g in groups if g.plates]
+        click.echo()
+        _print_table([[heading, "plates", "end to end %", "recall %", "reader %"], *rows])
+
+
+def _print_false_alarms(counts: Sequence[FalseAlarms], whole: FalseAlarms) -> None:
+    rows = [["set", "photos", "confident readings", "in 100 photos", "photos with one, %"]]
+    for one in (*counts, *([whole] if len(counts) > 1 else [])):
+        per_100 = "-" if one.per_100_photos is None else f"{one.per_100_photos:.1f}"
+        rows.append([one.name, str(len(one.photos)), str(one.alarms), per_100, rate_text(one.photos_with_alarm)])
+    _print_table(rows)
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns side by side, the first flush left, the others flush right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip())

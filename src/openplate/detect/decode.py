@@ -1,0 +1,38 @@
+"""The detector network's output in, detections out: threshold and non-maximum suppression."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate.geometry import box_iou
+from openplate.types import Detection
+
+
+def decode_detections(output: NDArray[np.float32], threshold: float, overlap: float = 0.45, most: int = 200) -> list[Detection]:
+    """Detections of one image, the most confident first.
+
+    Args:
+        output: `(A, 9) float32`: logit, then four corners x0 y0 … x3 y3 in the network's input px.
+        threshold: least confidence (0-1) that is kept.
+        overlap: of two detections whose upright boxes overlap by more than this (IoU), or one of which lies within the other, the surer one stays.
+        most: detections kept at most.
+    """
+    limit = np.log(threshold / (1 - threshold))
+    kept = np.flatnonzero(output[:, 0] > limit)
+    kept = kept[np.argsort(-output[kept, 0], kind="stable")][: 10 * most]
+    quads = output[kept, 1:].reshape(-1, 4, 2)
+    boxes = np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    alive = np.ones(len(kept), bool)
+    detections: list[Detection] = []
+    for i in range(len(kept)):
+        if not alive[i]:
+            continue
+        detections.append(Detection(np.array(quads[i], np.float32), float(1 / (1 + np.exp(-output[kept[i], 0])))))
+        if len(detections) == most:
+            break
+        iou = box_iou(boxes[i : i + 1], boxes)[0]
+        common = iou * (area[i] + area) / (1 + iou)
+        alive &= (iou <= overlap) & (common <= 0.7 * np.minimum(area[i], area).clip(1e-6))
+    return detections

@@ -1,0 +1,285 @@
+"""An `.onnx` file in, a callable network out; the only module that imports an inference engine, and only inside functions.
+
+Both engines keep one compiled network for all input shapes. Measured with OpenVINO, bf16, one thread, a 1×544×960×3 detector: dynamic
+shapes 7.7 ms against 6.9 ms for a network compiled for that one shape, but 20-50 ms against 90-150 ms for the first photo of each new size;
+and the one compiled network gives bit for bit the same output in every batch, while networks compiled per shape differ in the fourth digit.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate.errors import ConfigError, EngineError, WeightsError
+from openplate.types import EngineReport
+
+ENGINES = ("openvino", "onnxruntime")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+_SHORT_PRECISION = {"f32": "fp32", "f16": "fp16", "u8": "int8", "i8": "int8"}
+_HEAVY_LAYERS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell")
+_ORT_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_ORT_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+
+
+class Network(Protocol):
+    """A compiled network with one input. Calls are safe from several threads; they run one after the other."""
+
+    @property
+    def report(self) -> EngineReport:
+        """Which engine, device and precision really run, as the engine tells after compiling."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the `.onnx` file says of itself."""
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Lengths of the input's axes, None where any length is taken."""
+
+    def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        """The outputs for a batch of `input_shape`, uint8 or float32 as the network was exported; the arrays are the caller's to keep.
+
+        Raises:
+            ValueError: the batch has another shape or element type than the network takes.
+        """
+
+
+def open_network(path: Path, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> Network:
+    """Compile a network. "auto" engine: OpenVINO on x86, otherwise ONNX Runtime; "auto" precision: bf16 where the processor computes in it.
+
+    Raises:
+        EngineError: the engine, device or precision is not available here; nothing else is taken in its place.
+        ConfigError: an option is out of range.
+        WeightsError: the file is missing or is no network.
+    """
+    if threads < 1:
+        raise ConfigError(f"threads: expected 1 or more, got {threads}")
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if not path.is_file():
+        raise WeightsError(f"{path}: expected a network (.onnx), found no such file")
+    name = _choose_engine(engine, device)
+    if name == "openvino":
+        return OpenVinoNetwork(path, device, precision, threads)
+    return OnnxRuntimeNetwork(path, device, precision, threads)
+
+
+def installed_engines() -> tuple[str, ...]:
+    """Names of the engines that can be imported here, without importing them."""
+    return tuple(name for name in ENGINES if importlib.util.find_spec(name) is not None)
+
+
+def engine_version(name: str) -> str:
+    """Version of an installed engine; imports it.
+
+    Raises:
+        EngineError: the engine is not installed.
+    """
+    return _version(_openvino() if _choose_engine(name, "cpu") == "openvino" else _onnxruntime())
+
+
+def engine_devices(name: str) -> tuple[str, ...]:
+    """The devices that an installed engine can use, as `device` takes them; imports the engine.
+
+    Raises:
+        EngineError: the engine is not installed.
+    """
+    if _choose_engine(name, "cpu") == "openvino":
+        return tuple(str(d).lower() for d in _openvino().Core().available_devices)
+    providers = _onnxruntime().get_available_providers()
+    return tuple(device for device, provider in _ORT_PROVIDERS.items() if provider in providers)
+
+
+class OpenVinoNetwork:
+    """A network in OpenVINO. Arguments and errors: see `open_network`."""
+
+    def __init__(self, path: Path, device: str, precision: str, threads: int) -> None:
+        openvino = _openvino()
+        core = openvino.Core()
+        name = device.upper()
+        _check_device("OpenVINO", device, [str(d).lower() for d in core.available_devices])
+        native_bf16 = "BF16" in core.get_property(name, "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not native_bf16:
+            raise EngineError(f"precision bf16: this {device} does not compute in bf16; available: fp32")
+        hint = "bf16" if native_bf16 and precision != "fp32" else "f32"
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        if device == "cpu":
+            # A pinned process takes the first core, and so does the next one: two processes on two cores took 17 ms a call instead of 8-11.
+            options |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+        try:
+            model = core.read_model(path)
+            compiled = core.compile_model(model, name, options)
+        except RuntimeError as error:
+            raise WeightsError(f"{path}: OpenVINO cannot load this network: {_last_line(error)}") from None
+        self.input_shape = tuple(None if d.is_dynamic else d.get_length() for d in _only(path, compiled.inputs).get_partial_shape())
+        self.metadata = _openvino_metadata(model)
+        self.report = EngineReport(
+            name="openvino",
+            version=_version(openvino),
+            device=",".join(compiled.get_property("EXECUTION_DEVICES")).lower(),
+            precision=_openvino_precision(compiled),
+            threads=int(compiled.get_property("INFERENCE_NUM_THREADS")) if device == "cpu" else 1,
+        )
+        self._dtype = np.dtype(compiled.inputs[0].get_element_type().to_dtype())
+        self._tensor = openvino.Tensor
+        self._request = compiled.create_infer_request()
+        self._outputs = range(len(compiled.outputs))
+        self._lock = threading.Lock()
+
+    def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        """See `Network`."""
+        _check_batch(batch, self.input_shape, self._dtype)
+        with self._lock:
+            self._request.set_input_tensor(self._tensor(np.ascontiguousarray(batch), shared_memory=True))
+            self._request.infer()
+            return tuple(np.array(self._request.get_output_tensor(i).data, dtype=np.float32) for i in self._outputs)
+
+
+class OnnxRuntimeNetwork:
+    """A network in ONNX Runtime. Arguments and errors: see `open_network`."""
+
+    def __init__(self, path: Path, device: str, precision: str, threads: int) -> None:
+        runtime = _onnxruntime()
+        _check_device("ONNX Runtime", device, engine_devices("onnxruntime"))
+        if precision == "bf16":
+            raise EngineError("precision bf16: ONNX Runtime runs these networks in fp32; available: fp32, or bf16 with OpenVINO")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # TF32 would be fewer digits than the fp32 that is reported.
+        providers: list[Any] = [("CUDAExecutionProvider", {"use_tf32": "0"})] if device == "cuda" else []
+        try:
+            self._session = runtime.InferenceSession(path, options, providers=[*providers, "CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001  the runtime's own errors have no other common root
+            raise WeightsError(f"{path}: ONNX Runtime cannot load this network: {_last_line(error)}") from None
+        self._session.disable_fallback()
+        first = self._session.get_providers()[0]
+        if first != _ORT_PROVIDERS[device]:
+            raise EngineError(f"device {device}: ONNX Runtime could not start it and would run on {first}; check the driver and the CUDA libraries")
+        taken = _only(path, self._session.get_inputs())
+        self.input_shape = tuple(d if isinstance(d, int) else None for d in taken.shape)
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.report = EngineReport(
+            name="onnxruntime",
+            version=_version(runtime),
+            device=next(d for d, provider in _ORT_PROVIDERS.items() if provider == first),
+            precision="fp32",
+            threads=int(self._session.get_session_options().intra_op_num_threads),
+        )
+        self._input = taken.name
+        self._dtype = np.dtype(_ORT_DTYPES.get(taken.type, "float32"))
+        # Session.run takes concurrent calls; the lock keeps the number of busy threads at what was asked for.
+        self._lock = threading.Lock()
+
+    def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        """See `Network`."""
+        _check_batch(batch, self.input_shape, self._dtype)
+        with self._lock:
+            outputs = self._session.run(None, {self._input: np.ascontiguousarray(batch)})
+        return tuple(np.asarray(output, dtype=np.float32) for output in outputs)
+
+
+def _choose_engine(engine: str, device: str) -> str:
+    installed = installed_engines()
+    if engine == "auto":
+        x86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
+        wanted = ENGINES if x86 and device != "cuda" else tuple(reversed(ENGINES))
+        for name in wanted:
+            if name in installed:
+                return name
+        raise EngineError("no inference engine is installed; install openvino or onnxruntime")
+    if engine not in ENGINES:
+        raise EngineError(f"engine {engine!r} is not known; available: {', '.join(installed) or 'none'}")
+    if engine not in installed:
+        raise EngineError(f"engine {engine} is not installed; available: {', '.join(installed) or 'none'}")
+    return engine
+
+
+def _check_device(engine: str, device: str, available: list[str] | tuple[str, ...]) -> None:
+    if device not in available:
+        raise EngineError(f"device {device!r}: {engine} has no such device here; available: {', '.join(available) or 'none'}")
+
+
+def _check_batch(batch: NDArray[Any], shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> None:
+    fits = batch.ndim == len(shape) and all(want is None or want == got for want, got in zip(shape, batch.shape, strict=True))
+    if not fits or batch.dtype != dtype or batch.size == 0:
+        wanted = "×".join("any" if d is None else str(d) for d in shape)
+        raise ValueError(f"the network takes {wanted} {dtype}, got {'×'.join(map(str, batch.shape))} {batch.dtype}")
+
+
+def _only(path: Path, inputs: list[Any]) -> Any:
+    if len(inputs) != 1:
+        raise WeightsError(f"{path}: expected a network with one input, this one has {len(inputs)}")
+    return inputs[0]
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _openvino_metadata(model: Any) -> dict[str, str]:
+    # OpenVINO keeps an ONNX file's metadata_props under this key, and has no key at all when there are none.
+    if not model.has_rt_info("framework"):
+        return {}
+    return {str(key): str(value) for key, value in model.get_rt_info("framework").value.items()}
+
+
+def _openvino_precision(compiled: Any) -> str:
+    """Element types in which the heavy layers run, joined by "+" (an INT8 network: "bf16+int8")."""
+    found: set[str] = set()
+    for layer in compiled.get_runtime_model().get_ops():
+        info = layer.get_rt_info()
+        if "layerType" in info and "runtimePrecision" in info and info["layerType"].value in _HEAVY_LAYERS:
+            kind = str(info["runtimePrecision"].value).lower()
+            found.add(_SHORT_PRECISION.get(kind, kind))
+    if found:
+        return "+".join(sorted(found))
+    hint = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+    return _SHORT_PRECISION.get(hint, hint)
+
+
+def _version(module: Any) -> str:
+    """`2026.4.1` of `2026.4.1-22982-e213a147257`."""
+    return str(module.__version__).partition("-")[0]
+
+
+_import_lock = threading.Lock()
+
+
+def _openvino() -> Any:
+    with _import_lock, _no_telemetry():
+        import openvino
+    return openvino
+
+
+def _onnxruntime() -> Any:
+    import onnxruntime
+
+    return onnxruntime
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """Hide openvino_telemetry: where it can be imported, importing openvino sends a usage event over the network and writes to ~/intel."""
+    known = sys.modules.get("openvino_telemetry")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if known is None:
+            del sys.modules["openvino_telemetry"]
+        else:
+            sys.modules["openvino_telemetry"] = known

@@ -1,0 +1,29 @@
+"""Every error that OpenPlate raises on purpose: one small tree, each message says what was expected, what came and what to do."""
+
+
+class OpenPlateError(Exception):
+    """Root of the tree; the command line prints its message without a traceback."""
+
+
+class SourceError(OpenPlateError):
+    """An image, folder or stream cannot be read: missing, empty, truncated, not an image, too large or too small."""
+
+
+class FormatError(OpenPlateError):
+    """A format file, a country code or a pattern is wrong."""
+
+
+class WeightsError(OpenPlateError):
+    """A weights file is missing, damaged, or not of the kind asked for."""
+
+
+class EngineError(OpenPlateError):
+    """The inference engine, device or precision asked for is not available."""
+
+
+class ConfigError(OpenPlateError):
+    """A configuration key is unknown or its value is out of range."""
+
+
+class DatasetError(OpenPlateError):
+    """A data set folder does not have the form that docs/datasets.md describes."""

@@ -1,0 +1,1 @@
+"""Measuring: a pipeline and labelled images in, numbers with intervals and a report with every failure out. Never imports torch."""

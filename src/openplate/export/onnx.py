@@ -1,0 +1,171 @@
+"""A checkpoint in, an `.onnx` file with charset, sizes, normalisation and a summary of its training data inside out.
+
+The exported graph takes uint8: crops `(N, 48, 192)`, looks `(N, 48, 128)`, or images `(N, H, W, 3)` RGB, and normalises inside.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from openplate.charset import CHARACTERS, Charset
+from openplate.engine import open_network
+from openplate.errors import ConfigError, WeightsError
+from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, MARGIN_X, MARGIN_Y
+from openplate.straighten import HEIGHT, WIDTH
+from openplate.train.networks.crnn import Crnn
+from openplate.train.networks.detector import Detector
+from openplate.train.networks.straightener import Straightener
+
+TOLERANCE = 2e-3
+
+
+class _Grey(nn.Module):
+    """uint8 `(N, H, W)` in front of a network that takes `(N, 1, H, W)` floats."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> Tensor:
+        result: Tensor = self.network(crops.float().unsqueeze(1))
+        return result
+
+
+class _Colour(nn.Module):
+    """uint8 `(N, H, W, 3)` in front of a network that takes `(N, 3, H, W)` floats."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        result: Tensor = self.network(images.permute(0, 3, 1, 2).float())
+        return result
+
+
+def build_network(state: dict[str, Any]) -> nn.Module:
+    """The network of a checkpoint, with its weights.
+
+    Raises:
+        ConfigError: the checkpoint's kind is not known.
+    """
+    settings = state["settings"]
+    network: nn.Module
+    if state["kind"] == "reader":
+        network = Crnn(len(Charset(settings["characters"])), settings["width"], settings["hidden"])
+    elif state["kind"] == "detector":
+        network = Detector(settings["width"])
+    elif state["kind"] == "straightener":
+        network = Straightener()
+    else:
+        raise ConfigError(f"kind {state['kind']!r} is not one of reader, detector, straightener")
+    network.load_state_dict(state["network"])
+    return network.eval()
+
+
+def export_checkpoint(checkpoint: Path, target: Path, extra: dict[str, str] | None = None) -> dict[str, float]:
+    """Writes `target` from a checkpoint and checks it against torch on both engines that are installed.
+
+    Args:
+        checkpoint: a `best.pt` or `last.pt` of `openplate train`.
+        target: the `.onnx` file to write (atomically).
+        extra: further metadata, keys without the `openplate.` prefix.
+
+    Returns:
+        the largest difference from torch of each engine.
+
+    Raises:
+        WeightsError: the checkpoint cannot be read, or an engine's output differs by more than the tolerance.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=False)
+        network = build_network(state)
+    except (OSError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{checkpoint}: expected a checkpoint of openplate train: {error}") from None
+    kind = state["kind"]
+    rng = np.random.default_rng(0)
+    wrapper: nn.Module
+    if kind == "detector":
+        wrapper, name = _Colour(network), "images"
+        sample = rng.integers(0, 256, (1, 192, 256, 3), np.uint8)
+        axes = {0: "n", 1: "height", 2: "width"}
+    else:
+        wrapper, name = _Grey(network), "crops"
+        size = (CROP_HEIGHT, CROP_WIDTH) if kind == "reader" else (HEIGHT, WIDTH)
+        sample = rng.integers(0, 256, (2, *size), np.uint8)
+        axes = {0: "n"}
+    wrapper.eval()
+    metadata = {
+        "kind": kind,
+        "version": "1",
+        "step": str(state["step"]),
+        "normalisation": "uint8 0-255, inside the graph",
+        **describe(kind, state["settings"]),
+    }
+    metadata |= {"training": training_summary(checkpoint.parent)} | (extra or {})
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        partial = Path(folder) / target.name
+        torch.onnx.export(
+            wrapper,
+            (torch.from_numpy(sample),),
+            str(partial),
+            dynamo=False,
+            opset_version=17,
+            input_names=[name],
+            output_names=["output"],
+            dynamic_axes={name: axes, "output": {0: "n"}},
+        )
+        wrapper.eval()
+        write_metadata(partial, metadata)
+        with torch.inference_mode():
+            expected = wrapper(torch.from_numpy(sample)).numpy()
+        differences = {}
+        for engine in ("onnxruntime", "openvino"):
+            got = open_network(partial, engine=engine, precision="fp32")(sample)[0]
+            difference = float(np.abs(got - expected).max() / max(1.0, float(np.abs(expected).max())))
+            if not difference < TOLERANCE:
+                raise WeightsError(
+                    f"{target}: {engine} differs from torch by {difference:.2g} of the largest output, allowed is {TOLERANCE}; nothing was written"
+                )
+            differences[engine] = difference
+        partial.replace(target)
+    return differences
+
+
+def describe(kind: str, settings: dict[str, Any]) -> dict[str, str]:
+    """What a predictor needs to know of a network of this kind."""
+    if kind == "reader":
+        characters = str(settings.get("characters", CHARACTERS))
+        return {"characters": characters, "height": str(CROP_HEIGHT), "width": str(CROP_WIDTH), "margin": f"{MARGIN_X} {MARGIN_Y}", "rows": "2"}
+    if kind == "detector":
+        return {"side": "960", "threshold": "0.4"}
+    return {"height": str(HEIGHT), "width": str(WIDTH)}
+
+
+def training_summary(folder: Path) -> str:
+    """The run's config on one line, without the paths' folders."""
+    file = folder / "config.json"
+    if not file.exists():
+        return "unknown"
+    config = json.loads(file.read_text(encoding="utf8"))
+    config["photos"] = [Path(p).name for p in config.get("photos", [])]
+    config["loop"]["start_from"] = Path(config["loop"]["start_from"]).name
+    return json.dumps(config, ensure_ascii=False, separators=(",", ":"))
+
+
+def write_metadata(path: Path, metadata: dict[str, str]) -> None:
+    """Sets the file's `openplate.*` metadata, keeping entries with other keys."""
+    import onnx
+
+    model = onnx.load(str(path))
+    kept = {p.key: p.value for p in model.metadata_props} | {f"openplate.{key}": value for key, value in metadata.items()}
+    onnx.helper.set_model_props(model, kept)
+    onnx.save(model, str(path))

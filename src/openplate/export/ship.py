@@ -1,0 +1,79 @@
+"""An exported network in; its calibration, and its place among the package's weights with checksum and reference outputs out."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate.engine import open_network
+from openplate.errors import WeightsError
+from openplate.evaluate.calibrate import Mapping, fit_calibration
+from openplate.export.onnx import write_metadata
+from openplate.formats import load_formats
+from openplate.read.reader import Reader
+from openplate.rectify import rectify
+from openplate.selftest import write_reference
+from openplate.synthesize.crops import Material, draw_crops, mix_crops
+from openplate.synthesize.photos import load_patches
+from openplate.weights import NETWORKS, network_path, write_checksums
+
+CALIBRATION_CROPS = 6000
+CALIBRATION_SEED = 77_000_001
+"""Training seeds its crops from `seed · 1,000,003 + shard`; this one lies far from all of them."""
+
+
+def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIBRATION_CROPS) -> Mapping:
+    """Fits the confidence of an exported reader and stores it in the file.
+
+    The readings come from drawn crops of seeds that training never uses, and from the fifth of each data set that training leaves out.
+
+    Raises:
+        WeightsError: the file is not a reader.
+    """
+    write_metadata(path, {"slope": "1", "offset": "0"})
+    reader = Reader(path, load_formats())
+    pairs: list[tuple[float, bool]] = []
+    for crop, text in islice(mix_crops(load_formats(), Material(), CALIBRATION_SEED, 0.9, 1, 0.0, 0.0), crops):
+        reading = reader([crop])
+        pairs.append((reading.confidence, reading.text == text))
+    for patch in load_patches(photos, held_out=True):
+        reading = reader([rectify(patch.image, patch.quad)])
+        pairs.append((reading.confidence, reading.text == patch.text))
+    mapping = fit_calibration(pairs)
+    write_metadata(path, {"slope": f"{mapping.a:.6f}", "offset": f"{mapping.b:.6f}"})
+    return mapping
+
+
+def ship_network(path: Path) -> Path:
+    """Copies a network to the package's weights, and renews the checksums and the reference outputs of the self-test.
+
+    Raises:
+        WeightsError: the file is no network of this project, or one of the others is missing.
+    """
+    kind = open_network(path, precision="fp32").metadata.get("openplate.kind", "")
+    if kind not in NETWORKS:
+        raise WeightsError(f"{path}: expected a network of kind {', '.join(NETWORKS)}, got {kind!r}")
+    target = network_path(kind)
+    shutil.copyfile(path, target)
+    if all(network_path(name).exists() for name in NETWORKS):
+        write_reference(reference_inputs())
+    write_checksums()
+    return target
+
+
+def reference_inputs() -> dict[str, NDArray[np.uint8]]:
+    """One drawn input for each network, the same on every machine that has the same fonts."""
+    from openplate.straighten import look
+    from openplate.synthesize.scenes import draw_scene
+
+    entry = next(draw_crops([f for f in load_formats() if f.code == "RU"], 11, 0.4, 1))
+    scene, _ = draw_scene(3, 384, 256)
+    rng = random.Random(1)
+    wrong = np.asarray(entry.quad + np.array([[rng.gauss(0, 2), rng.gauss(0, 1)] for _ in range(4)]), dtype=np.float32)
+    return {"detector": scene[None], "straightener": look(entry.photo, wrong)[None], "reader": entry.crop[None]}

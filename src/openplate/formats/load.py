@@ -1,0 +1,221 @@
+"""Format files (TOML) in, `Format` values out; every fault names the file and the key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from openplate.charset import CHARACTERS, DIGITS, LATIN
+from openplate.errors import FormatError
+from openplate.formats.model import Field, Format, Mark, Piece, PlateType, Row
+
+_TOKEN = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\*(?P<times>\d+)|:(?P<least>\d+)-(?P<most>\d+))?\}|(?P<literal>[^{}])")
+_MARK_KINDS = ("band", "rect", "frame", "circle", "text", "flag")
+_FILE_KEYS = {"country", "name", "standard", "weight", "classes", "types"}
+_TYPE_KEYS = {"id", "title", "weight", "loose", "size_mm", "colours", "glyphs", "border_mm", "area_mm", "rows", "marks"}
+_ROW_KEYS = {"baseline_mm", "fields"}
+_FIELD_KEYS = {"text", "mark", "height_mm", "width_mm", "pitch_mm", "gap_mm", "x_mm", "raise_mm", "ink"}
+_MARK_KEYS = {"kind", "box_mm", "colour", "text", "stripes", "line_mm", "chance"}
+
+
+@lru_cache(maxsize=8)
+def load_formats(*extra_folders: str) -> tuple[Format, ...]:
+    """The formats of the package and of further folders, sorted by code; a later folder's file replaces a country of the same code.
+
+    Raises:
+        FormatError: a file cannot be parsed, or a key is unknown, missing or wrong.
+    """
+    found: dict[str, Format] = {}
+    for entry in resources.files(__package__).iterdir():
+        if entry.name.endswith(".toml"):
+            _add(found, parse_format(entry.read_text(encoding="utf8"), entry.name))
+    for folder in extra_folders:
+        files = sorted(Path(folder).glob("*.toml"))
+        if not files:
+            raise FormatError(f"{folder}: expected a folder with format files (*.toml), found none")
+        for file in files:
+            _add(found, parse_format(file.read_text(encoding="utf8"), str(file)))
+    return tuple(found[code] for code in sorted(found))
+
+
+def select(formats: Iterable[Format], codes: Iterable[str]) -> tuple[Format, ...]:
+    """The formats whose code is in `codes` (any case), in the order of `codes`.
+
+    Raises:
+        FormatError: a code is not known.
+    """
+    by_code = {f.code: f for f in formats}
+    chosen = []
+    for code in codes:
+        if code.upper() not in by_code:
+            raise FormatError(f"country {code!r} is not known; known are: {' '.join(sorted(by_code)).lower()}")
+        chosen.append(by_code[code.upper()])
+    return tuple(chosen)
+
+
+def parse_format(text: str, source: str) -> Format:
+    """One country from the text of its file; `source` is named in errors.
+
+    Raises:
+        FormatError: the text is not TOML, or a key is unknown, missing or wrong.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FormatError(f"{source}: not a TOML file: {error}") from None
+    try:
+        _check_keys(data, _FILE_KEYS, "the file")
+        classes = _parse_classes(data.get("classes", {}))
+        code = str(data["country"]).upper()
+        types = tuple(_parse_type(code, entry, classes) for entry in data["types"])
+        if not types:
+            raise FormatError("types: expected at least one [[types]] table")
+        ids = [t.id for t in types]
+        if len(set(ids)) != len(ids):
+            raise FormatError(f"types: each id once, got {ids}")
+        return Format(code, str(data["name"]), str(data.get("standard", "")), float(data.get("weight", 1.0)), types)
+    except FormatError as error:
+        raise FormatError(f"{source}: {error}") from None
+    except KeyError as error:
+        raise FormatError(f"{source}: key {error.args[0]!r} is missing") from None
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{source}: {error}") from None
+
+
+def _add(found: dict[str, Format], entry: Format) -> None:
+    found[entry.code] = entry
+
+
+def _check_keys(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = set(table) - known
+    if unknown:
+        raise FormatError(f"{where}: unknown key {min(unknown)!r}; known are {', '.join(sorted(known))}")
+
+
+def _parse_classes(table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    classes: dict[str, tuple[str, ...]] = {"d": tuple(DIGITS), "L": tuple(LATIN)}
+    for name, value in table.items():
+        choices = tuple(str(v) for v in value)
+        if not choices or any(not c for c in choices) or len(set(choices)) != len(choices):
+            raise FormatError(f"classes.{name}: expected characters, or a list of strings, none empty and none twice")
+        for choice in choices:
+            _check_characters(choice, f"classes.{name}")
+        classes[name] = choices
+    return classes
+
+
+def _check_characters(text: str, where: str) -> None:
+    for character in text:
+        if character not in CHARACTERS:
+            raise FormatError(f"{where}: character {character!r} is not in the charset")
+
+
+def parse_pattern(pattern: str, classes: Mapping[str, tuple[str, ...]]) -> tuple[Piece, ...]:
+    """A pattern such as `{l}{d*3}{L:1-3}X` as pieces: `{name}`, `{name*3}` (three), `{name:1-3}` (one to three), other characters stand for themselves.
+
+    Raises:
+        FormatError: a class is not defined, or a character is not in the charset.
+    """
+    pieces: list[Piece] = []
+    position = 0
+    while position < len(pattern):
+        match = _TOKEN.match(pattern, position)
+        if match is None:
+            raise FormatError(f"pattern {pattern!r}: cannot be read from {pattern[position:]!r}")
+        position = match.end()
+        if match["literal"]:
+            _check_characters(match["literal"], f"pattern {pattern!r}")
+            pieces.append(Piece((match["literal"],)))
+            continue
+        if match["name"] not in classes:
+            raise FormatError(f"pattern {pattern!r}: class {match['name']!r} is not defined; defined are {', '.join(sorted(classes))}")
+        times = int(match["times"] or 1)
+        least, most = (int(match["least"]), int(match["most"])) if match["least"] else (times, times)
+        if not 0 <= least <= most or most == 0:
+            raise FormatError(f"pattern {pattern!r}: {{{match['name']}:{least}-{most}}} is not a range")
+        pieces.append(Piece(classes[match["name"]], least, most))
+    return tuple(pieces)
+
+
+def _parse_type(country: str, table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> PlateType:
+    where = f"type {table.get('id', '?')}"
+    try:
+        _check_keys(table, _TYPE_KEYS, where)
+        width_mm, height_mm = (float(v) for v in table["size_mm"])
+        area = table.get("area_mm", (8.0, width_mm - 8.0))
+        colours = tuple((str(background), str(ink)) for background, ink in table.get("colours", [["#f4f4f0", "#141414"]]))
+        for pair in colours:
+            for colour in pair:
+                parse_colour(colour)
+        return PlateType(
+            country=country,
+            id=str(table["id"]),
+            title=str(table.get("title", "")),
+            weight=float(table.get("weight", 1.0)),
+            loose=bool(table.get("loose", False)),
+            size_mm=(width_mm, height_mm),
+            colours=colours,
+            glyphs=str(table.get("glyphs", "plain")),
+            border_mm=float(table.get("border_mm", 3.0)),
+            area_mm=(float(area[0]), float(area[1])),
+            rows=tuple(_parse_row(row, classes) for row in table["rows"]),
+            marks=tuple(_parse_mark(mark) for mark in table.get("marks", [])),
+        )
+    except FormatError as error:
+        raise FormatError(f"{where}: {error}") from None
+
+
+def _parse_row(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> Row:
+    _check_keys(table, _ROW_KEYS, "row")
+    return Row(float(table["baseline_mm"]), tuple(_parse_field(field, classes) for field in table["fields"]))
+
+
+def _parse_field(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> Field:
+    _check_keys(table, _FIELD_KEYS, "field")
+    if ("text" in table) == ("mark" in table):
+        raise FormatError("field: expected either 'text' (read) or 'mark' (drawn, not read)")
+    height = float(table["height_mm"])
+    width = float(table.get("width_mm", height * 0.6))
+    if table.get("ink"):
+        parse_colour(str(table["ink"]))
+    return Field(
+        pieces=parse_pattern(str(table["text"]), classes) if "text" in table else (),
+        mark=str(table.get("mark", "")),
+        height_mm=height,
+        width_mm=width,
+        pitch_mm=float(table.get("pitch_mm", width * 1.16)),
+        gap_mm=float(table.get("gap_mm", 0.0)),
+        x_mm=float(table["x_mm"]) if "x_mm" in table else None,
+        raise_mm=float(table.get("raise_mm", 0.0)),
+        ink=str(table["ink"]) if table.get("ink") else None,
+    )
+
+
+def _parse_mark(table: Mapping[str, Any]) -> Mark:
+    _check_keys(table, _MARK_KEYS, "mark")
+    if table["kind"] not in _MARK_KINDS:
+        raise FormatError(f"mark: kind {table['kind']!r} is not one of {', '.join(_MARK_KINDS)}")
+    x0, y0, x1, y1 = (float(v) for v in table["box_mm"])
+    text = table.get("text", [])
+    colour = str(table.get("colour", "#141414"))
+    stripes = tuple(str(s) for s in table.get("stripes", []))
+    for value in (colour, *stripes):
+        parse_colour(value)
+    texts = (text,) if isinstance(text, str) else tuple(str(t) for t in text)
+    return Mark(str(table["kind"]), (x0, y0, x1, y1), colour, texts, stripes, float(table.get("line_mm", 2.0)), float(table.get("chance", 1.0)))
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """`#rrggbb` as (red, green, blue).
+
+    Raises:
+        FormatError: the text is not of that form.
+    """
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise FormatError(f"colour {text!r}: expected #rrggbb")
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)

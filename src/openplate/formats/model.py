@@ -1,0 +1,120 @@
+"""What a format file says, as frozen dataclasses; lengths in mm on the plate, x to the right and y down from its top left corner."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a pattern: one of `choices`, from `least` to `most` times."""
+
+    choices: tuple[str, ...]
+    least: int = 1
+    most: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A run of glyphs in a row, or a mark between runs that is drawn and not read.
+
+    `pitch_mm` is the distance from one glyph's left edge to the next one's; `width_mm` the widest glyph; `gap_mm` the space before the field;
+    `x_mm` fixes the left edge, otherwise the fields flow and the row is centred; `raise_mm` lifts the field above the row's base line.
+    """
+
+    pieces: tuple[Piece, ...]
+    mark: str
+    height_mm: float
+    width_mm: float
+    pitch_mm: float
+    gap_mm: float
+    x_mm: float | None
+    raise_mm: float
+    ink: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Fields from left to right on one base line (the glyphs' lower edge)."""
+
+    baseline_mm: float
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Decoration: a `band`, `rect`, `frame`, `circle`, `text` or `flag`. `box_mm` is x0, y0, x1, y1; `chance` how often it is drawn."""
+
+    kind: str
+    box_mm: tuple[float, float, float, float]
+    colour: str
+    texts: tuple[str, ...]
+    stripes: tuple[str, ...]
+    line_mm: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class PlateType:
+    """One type of plate of one country: its grammar and how it looks."""
+
+    country: str
+    id: str
+    title: str
+    weight: float
+    loose: bool
+    size_mm: tuple[float, float]
+    colours: tuple[tuple[str, str], ...]
+    glyphs: str
+    border_mm: float
+    area_mm: tuple[float, float]
+    rows: tuple[Row, ...]
+    marks: tuple[Mark, ...]
+
+    @property
+    def name(self) -> str:
+        """`COUNTRY/id`, as results name it."""
+        return f"{self.country}/{self.id}"
+
+    @property
+    def lines(self) -> int:
+        """Number of rows that hold text."""
+        return len(self.rows)
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The whole grammar: the pieces of all fields in reading order."""
+        return tuple(piece for row in self.rows for field in row.fields for piece in field.pieces)
+
+    @cached_property
+    def longest(self) -> int:
+        """Length of the longest text."""
+        return sum(piece.most * max(len(choice) for choice in piece.choices) for piece in self.pieces)
+
+    @cached_property
+    def log_size(self) -> float:
+        """Natural logarithm of the number of texts that the grammar allows (ambiguous derivations counted apart)."""
+        return sum(math.log(sum(len(p.choices) ** n for n in range(p.least, p.most + 1))) for p in self.pieces)
+
+    def sample(self, rng: random.Random) -> tuple[str, ...]:
+        """A random text, split by field in drawing order; marks give ""."""
+        return tuple(sample_pieces(field.pieces, rng) for row in self.rows for field in row.fields)
+
+
+def sample_pieces(pieces: tuple[Piece, ...], rng: random.Random) -> str:
+    """A random text of the pieces."""
+    return "".join(rng.choice(p.choices) for p in pieces for _ in range(rng.randint(p.least, p.most)))
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A country's plate types. `code` is what `--country` takes."""
+
+    code: str
+    name: str
+    standard: str
+    weight: float
+    types: tuple[PlateType, ...]

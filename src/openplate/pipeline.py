@@ -1,0 +1,156 @@
+"""The whole flow on one screen: image → detections → crops → readings → plates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from openplate.detect.detector import Detector
+from openplate.errors import ConfigError
+from openplate.formats import load_formats
+from openplate.geometry import box_to_quad, grow_quad, quad_size
+from openplate.read.reader import Reader
+from openplate.rectify import rectify
+from openplate.sources import read_image
+from openplate.straighten import Straightener
+from openplate.types import Crop, Detection, EngineReport, Frame, Image, Milliseconds, PhotoResult, Plate, Quad, Reading
+from openplate.weights import detector_path, reader_path, straightener_path
+
+SURE = 0.98
+"""A reading at least this sure from one crop is not looked at again."""
+LOOKS = ((0.03, 0.08), (-0.02, -0.06), (0.0, 0.0))
+"""Margins by which the quad is changed for further looks at a plate that was not read surely; the last one is the detector's own quad."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to read.
+
+    `country` is a soft hint, `only` a strict one (codes such as "ru"); plates under `min_confidence` are unreadable; `engine`, `device`, `precision` and
+    `threads` as in `openplate.engine.open_network`; `detector` and `reader` replace the shipped weights; `formats` are folders with further format files.
+    """
+
+    country: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    min_confidence: float = 0.8
+    engine: str = "auto"
+    device: str = "cpu"
+    precision: str = "auto"
+    threads: int = 1
+    detector: Path | None = None
+    reader: Path | None = None
+    formats: tuple[str, ...] = ()
+
+
+class Pipeline:
+    """Reads plates in images.
+
+    Raises:
+        ConfigError: `min_confidence` is not within 0-1.
+        FormatError: a country code or a format file is wrong.
+        WeightsError: a weights file is missing or of another kind.
+        EngineError: the engine, device or precision is not available.
+    """
+
+    def __init__(self, options: Options = Options()) -> None:
+        if not 0 <= options.min_confidence <= 1:
+            raise ConfigError(f"min_confidence: expected 0 to 1, got {options.min_confidence}")
+        self.options = options
+        run = (options.engine, options.device, options.precision, options.threads)
+        self._detector = Detector(options.detector or detector_path(), *run)
+        self._straightener = Straightener(straightener_path(), *run)
+        self._reader = Reader(options.reader or reader_path(), load_formats(*options.formats), options.country, options.only, *run)
+        self.engine: EngineReport = self._reader.report
+
+    def read(self, source: Image | Path | str) -> list[Plate]:
+        """The plates of an image `(H, W, 3) uint8 RGB`, or of a file (its first frame).
+
+        Raises:
+            SourceError: the file cannot be read.
+        """
+        frame = Frame(source, "") if isinstance(source, np.ndarray) else read_image(source)[0]
+        return list(self.read_frame(frame).plates)
+
+    def read_frame(self, frame: Frame, decode_ms: float = 0.0) -> PhotoResult:
+        """Everything that one frame gives; `decode_ms` is passed on into the times."""
+        cv2.setNumThreads(self.options.threads)
+        started = time.perf_counter()
+        detections = self.detect(frame.image)
+        detected = time.perf_counter()
+        refined = [self.straighten(frame.image, d.quad) for d in detections]
+        crops = [rectify(frame.image, quad) for quad in refined]
+        rectified = time.perf_counter()
+        plates = [
+            self._plate(Detection(quad, d.confidence), self._read(frame.image, quad, d.quad, crop))
+            for d, quad, crop in zip(detections, refined, crops, strict=True)
+        ]
+        times = Milliseconds(decode_ms, *(1000 * (b - a) for a, b in ((started, detected), (detected, rectified), (rectified, time.perf_counter()))))
+        return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), self.engine, times)
+
+    def read_frames(self, frames: Sequence[Frame]) -> list[PhotoResult]:
+        """As `read_frame` for each; a frame's result does not depend on the others."""
+        return [self.read_frame(frame) for frame in frames]
+
+    def read_cropped(self, frame: Frame, decode_ms: float = 0.0) -> PhotoResult:
+        """Reads a picture that is a plate already, with little or nothing around it; its quad is the picture's corners."""
+        cv2.setNumThreads(self.options.threads)
+        started = time.perf_counter()
+        height, width = frame.image.shape[:2]
+        corners = box_to_quad(0, 0, width, height)
+        straight = self.straighten(frame.image, corners)
+        quad = straight if _plausible(straight, corners) else corners
+        crop = rectify(frame.image, quad)
+        rectified = time.perf_counter()
+        reading = self._read(frame.image, quad, corners, crop)
+        times = Milliseconds(decode_ms, 0.0, 1000 * (rectified - started), 1000 * (time.perf_counter() - rectified))
+        return PhotoResult(frame.source, width, height, (self._plate(Detection(corners, 1.0), reading),), self.engine, times)
+
+    def read_quads(self, image: Image, quads: Sequence[Quad]) -> list[Reading]:
+        """The readings of given quads, which are straightened and read as detections are."""
+        readings = []
+        for coarse in quads:
+            quad = self.straighten(image, coarse)
+            readings.append(self._read(image, quad, coarse, rectify(image, quad)))
+        return readings
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The detections of an image, the most confident first."""
+        return self._detector(image)
+
+    def straighten(self, image: Image, quad: Quad) -> Quad:
+        """A detection's quad with its corners corrected; the quad itself where the correction is no plausible plate."""
+        refined = self._straightener(image, quad)
+        return refined if _plausible(refined, quad) else quad
+
+    def _read(self, image: Image, quad: Quad, coarse: Quad, crop: Crop) -> Reading:
+        """One look; where it is not sure, further looks through slightly different quads, all decoded together."""
+        first = self._reader.log_probabilities(crop)
+        reading = self._reader.decoder.decode([first])
+        if reading.confidence >= SURE:
+            return reading
+        others = [rectify(image, grow_quad(q, *margin)) for q, margin in zip((quad, quad, coarse), LOOKS, strict=True)]
+        return self._reader.decoder.decode([first, *(self._reader.log_probabilities(other) for other in others)])
+
+    def _plate(self, detection: Detection, reading: Reading) -> Plate:
+        if not reading.text:
+            return Plate("unreadable", None, "no text was found", detection, reading)
+        if reading.confidence < self.options.min_confidence:
+            width, height = quad_size(detection.quad)
+            reason = f"confidence {reading.confidence:.2f} is under {self.options.min_confidence:.2f}"
+            if height < 12:
+                reason += f"; the plate is small ({width:.0f} × {height:.0f} px)"
+            return Plate("unreadable", None, reason, detection, reading)
+        return Plate("read", reading.text, None, detection, reading)
+
+
+def _plausible(refined: Quad, coarse: Quad) -> bool:
+    """Whether a corrected quad is convex and between half and twice the size of the coarse one."""
+    if not np.isfinite(refined).all() or not cv2.isContourConvex(refined.reshape(4, 1, 2).astype(np.float32)):
+        return False
+    ratio = float(cv2.contourArea(refined)) / max(1.0, float(cv2.contourArea(np.ascontiguousarray(coarse, dtype=np.float32))))
+    return 0.4 < ratio < 2.5

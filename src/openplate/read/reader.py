@@ -1,0 +1,56 @@
+"""Crops in, readings out, with a network of this project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate.charset import Charset
+from openplate.engine import open_network
+from openplate.errors import WeightsError
+from openplate.formats import Format
+from openplate.read.decode import Calibration, Decoder
+from openplate.types import Crop, EngineReport, Reading
+
+
+class Reader:
+    """The reader network with its decoder.
+
+    Each crop runs by itself: what a crop reads never depends on the crops beside it.
+
+    Raises:
+        WeightsError: the file is not a reader of this project.
+        EngineError: the engine, device or precision is not available.
+        FormatError: a country code is not known.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        formats: Sequence[Format],
+        country: Sequence[str] = (),
+        only: Sequence[str] = (),
+        engine: str = "auto",
+        device: str = "cpu",
+        precision: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        self._network = open_network(path, engine=engine, device=device, precision=precision, threads=threads)
+        metadata = self._network.metadata
+        if metadata.get("openplate.kind") != "reader":
+            raise WeightsError(f"{path}: expected a reader of openplate, got kind {metadata.get('openplate.kind')!r}")
+        self.report: EngineReport = self._network.report
+        calibration = Calibration(float(metadata.get("openplate.slope", 1)), float(metadata.get("openplate.offset", 0)))
+        self.decoder = Decoder(formats, Charset(metadata["openplate.characters"]), country, only, calibration, int(metadata.get("openplate.rows", 2)))
+
+    def log_probabilities(self, crop: Crop) -> NDArray[np.float32]:
+        """`(T, K)` log-probabilities of one crop `(48, 192) uint8` grey."""
+        log_probabilities: NDArray[np.float32] = self._network(crop[None])[0][0]
+        return log_probabilities
+
+    def __call__(self, views: Sequence[Crop]) -> Reading:
+        """The reading of one plate from one or several crops of it."""
+        return self.decoder.decode([self.log_probabilities(crop) for crop in views])

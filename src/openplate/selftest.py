@@ -1,0 +1,94 @@
+"""Stored inputs through the networks in, rows of how far their outputs lie from the stored fp32 outputs out.
+
+The reference is an `.npz` with the keys `<network>/input` and `<network>/output0`, `<network>/output1` ...
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate import weights
+from openplate.engine import Network, open_network
+from openplate.errors import WeightsError
+
+TOLERANCES = {"fp32": 1e-3, "bf16": 3e-2, "int8": 1e-1}
+"""Largest error allowed, as a share of the output's largest absolute value; bf16 keeps 8 bits of the mantissa, over some twenty layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """One network against its reference.
+
+    `error` is the largest absolute difference over all outputs as a share of the output's largest absolute value, `tolerance` the most
+    that is allowed; `agreement` the share of places along the last axis where the largest value is at the same index (what is read).
+    """
+
+    network: str
+    error: float
+    tolerance: float
+    agreement: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the network computes what it computed when it was shipped."""
+        return self.error <= self.tolerance
+
+
+def selftest(networks: Mapping[str, Network], reference: Path | None = None) -> list[SelfTest]:
+    """Run each network on its stored input and compare; `reference` is the shipped one by default.
+
+    Raises:
+        WeightsError: the reference is missing or damaged, or does not hold a network, or the network has other outputs than stored.
+    """
+    path = reference or weights.reference_path()
+    stored = _read(path)
+    return [_compare(name, network, stored, path) for name, network in networks.items()]
+
+
+def write_reference(inputs: Mapping[str, NDArray[Any]], networks: Mapping[str, Network] | None = None, path: Path | None = None) -> None:
+    """Store an input for each network and its outputs in fp32; by default of the shipped networks and in the shipped reference's place.
+
+    Raises:
+        WeightsError: a network is missing or does not run in fp32.
+    """
+    opened = networks or {name: open_network(weights.network_path(name), precision="fp32") for name in inputs}
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, network in opened.items():
+        if network.report.precision != "fp32":
+            raise WeightsError(f"{name}: a reference is written in fp32, this network runs in {network.report.precision}; open it in fp32")
+        arrays[f"{name}/input"] = inputs[name]
+        arrays |= {f"{name}/output{i}": output for i, output in enumerate(network(inputs[name]))}
+    with (path or weights.reference_path()).open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+def tolerance(precision: str) -> float:
+    """The tolerance of a precision as `EngineReport` names it; of a mixed one ("bf16+int8"), the widest of its parts."""
+    return max(TOLERANCES.get(part, TOLERANCES["bf16"]) for part in precision.split("+"))
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        raise WeightsError(f"{path}: expected the self-test's reference, found none that can be read; reinstall openplate") from None
+
+
+def _compare(name: str, network: Network, stored: Mapping[str, NDArray[Any]], path: Path) -> SelfTest:
+    if f"{name}/input" not in stored:
+        raise WeightsError(f"{path}: holds no reference for {name}")
+    outputs = network(stored[f"{name}/input"])
+    expected = [stored[key] for key in sorted(k for k in stored if k.startswith(f"{name}/output"))]
+    if [o.shape for o in outputs] != [e.shape for e in expected]:
+        raise WeightsError(f"{path}: {name} should give {[e.shape for e in expected]}, it gives {[o.shape for o in outputs]}")
+    errors = [float(np.abs(o - e).max() / max(float(np.abs(e).max()), 1e-9)) for o, e in zip(outputs, expected, strict=True)]
+    agreements = [float((o.argmax(axis=-1) == e.argmax(axis=-1)).mean()) for o, e in zip(outputs, expected, strict=True)]
+    return SelfTest(name, max(errors), tolerance(network.report.precision), min(agreements))

@@ -1,0 +1,127 @@
+"""Pictures of plates in, what a camera would have made of them out: pose, resolution, light, blur, noise, compression."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate.types import Quad
+
+Picture = NDArray[np.uint8]
+"""`(H, W) uint8` grey or `(H, W, 3) uint8 RGB`."""
+
+
+def to_grey(image: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:
+    """RGB as one channel with random weights: colour casts, infra-red and sodium light all change only these."""
+    if rng.random() < 0.5:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    weights = np.array([rng.uniform(0.05, 1.0) for _ in range(3)], np.float32)
+    return np.asarray(cv2.transform(image, (weights / weights.sum())[None]), dtype=np.uint8)
+
+
+def pose(width: float, height: float, rng: random.Random, difficulty: float) -> Quad:
+    """A plate of the given size in px as a camera sees it from a random side: a quad about the origin (pinhole model).
+
+    Angles grow with `difficulty` 0-1: yaw to ±60°, pitch to ±40°, roll to ±30°, mostly far smaller.
+    """
+
+    def angle(limit: float) -> float:
+        spread = 0.25 if rng.random() < 0.7 else 0.75
+        return math.radians(max(-limit, min(limit, rng.gauss(0, limit * spread)))) * difficulty
+
+    yaw, pitch, roll = angle(58), angle(38), angle(20)
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float64) * [width / 2, height / 2, 0]
+    cy, sy, cx, sx, cz, sz = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll)
+    turn_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    turn_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    turn_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    seen = corners @ (turn_z @ turn_x @ turn_y).T
+    distance = width * rng.uniform(2.5, 12)
+    return np.asarray(seen[:, :2] * (distance / (distance + seen[:, 2:])), dtype=np.float32)
+
+
+def photograph(image: Picture, quad: Quad, target: Quad, size: tuple[int, int]) -> Picture:
+    """The picture with `quad` moved to `target` in a new picture of `size` (width, height); averaged down so that nothing aliases."""
+    area, wanted = abs(cv2.contourArea(quad)), abs(cv2.contourArea(target))
+    shrink = math.sqrt(area / max(wanted, 1.0))
+    if shrink > 1.3:
+        small = max(2, round(image.shape[1] / shrink)), max(2, round(image.shape[0] / shrink))
+        quad = quad * np.array([small[0] / image.shape[1], small[1] / image.shape[0]], np.float32)
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    homography = cv2.getPerspectiveTransform((quad - 0.5).astype(np.float32), (target - 0.5).astype(np.float32))
+    warped = cv2.warpPerspective(image, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, dtype=np.uint8)
+
+
+def expose(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
+    """Light: brightness, contrast, gamma, night, glare and shadow edges."""
+    height, width = picture.shape[:2]
+    if rng.random() < 0.25 * difficulty:
+        light = np.ones((height, width), np.float32)
+        if rng.random() < 0.6:
+            normal = rng.uniform(0, 2 * math.pi)
+            ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+            side = (xs - width * rng.random()) * math.cos(normal) + (ys - height * rng.random()) * math.sin(normal)
+            light = 1 - rng.uniform(0.2, 0.65) * np.clip(side / rng.uniform(1, 12) + 0.5, 0, 1)
+            picture = np.clip(picture * (light if picture.ndim == 2 else light[..., None]), 0, 255).astype(np.uint8)
+        else:
+            spot = np.zeros((height, width), np.float32)
+            centre = rng.randrange(width), rng.randrange(height)
+            cv2.ellipse(spot, centre, (max(2, int(width * rng.uniform(0.03, 0.3))), max(2, int(height * rng.uniform(0.05, 0.4)))), 0, 0, 360, 1.0, -1)
+            spot = np.asarray(cv2.GaussianBlur(spot, (0, 0), max(1.0, height * rng.uniform(0.05, 0.3))), np.float32) * rng.uniform(40, 160)
+            picture = np.clip(picture + (spot if picture.ndim == 2 else spot[..., None]), 0, 255).astype(np.uint8)
+    gamma = math.exp(rng.gauss(0, 0.35) * difficulty)
+    contrast = rng.uniform(1 - 0.68 * difficulty, 1.0) if rng.random() < 0.6 else rng.uniform(1.0, 1 + 0.6 * difficulty)
+    brightness = rng.uniform(-0.5, 0.5) * difficulty * (1 - contrast if contrast < 1 else 0.35)
+    levels = np.linspace(0, 1, 256) ** gamma
+    levels = (levels - 0.5) * contrast + 0.5 + brightness
+    if rng.random() < 0.12 * difficulty:
+        levels = levels * rng.uniform(0.2, 0.55)
+    table = np.clip(levels * 255, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(picture, table), dtype=np.uint8)
+
+
+def defocus(picture: Picture, plate_height: float, rng: random.Random, difficulty: float) -> Picture:
+    """Blur of focus and of motion, in proportion to the plate's height in px."""
+    kind = rng.random()
+    if kind < 0.6 * difficulty + 0.1:
+        sigma = abs(rng.gauss(0, 0.03)) * plate_height * difficulty
+        if sigma > 0.25:
+            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), min(sigma, 6)), dtype=np.uint8)
+    if rng.random() < 0.25 * difficulty:
+        length = int(min(25, plate_height * rng.uniform(0.05, 0.22)))
+        if length >= 2:
+            kernel = np.zeros((length, length), np.float32)
+            angle = rng.gauss(0, 0.5) if rng.random() < 0.7 else rng.uniform(0, math.pi)
+            half = (length - 1) / 2
+            dx, dy = half * math.cos(angle), half * math.sin(angle)
+            cv2.line(kernel, (round(half - dx), round(half - dy)), (round(half + dx), round(half + dy)), 1.0, 1)
+            picture = np.asarray(cv2.filter2D(picture, -1, kernel / max(kernel.sum(), 1e-6)), dtype=np.uint8)
+    return picture
+
+
+def record(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
+    """Sensor and codec: noise, sharpening, lost lines of interlaced video, JPEG."""
+    if rng.random() < 0.55 * difficulty + 0.1:
+        noise = np.empty(picture.shape, np.int16)
+        cv2.setRNGSeed(rng.getrandbits(31))
+        spread = float(picture.std())
+        sigma = min(rng.uniform(1, 14), 0.4 * spread + 0.5) * (0.4 + 0.6 * difficulty)
+        cv2.randn(noise, np.zeros(1), np.array([sigma]))
+        if rng.random() < 0.4:
+            noise = np.asarray(cv2.blur(noise, (2, 2)), np.int16)
+        picture = np.asarray(cv2.add(picture, noise, dtype=cv2.CV_8U), dtype=np.uint8)
+    if rng.random() < 0.3 * difficulty:
+        soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 1.8))
+        amount = rng.uniform(0.3, 1.8)
+        picture = np.asarray(cv2.addWeighted(picture, 1 + amount, soft, -amount, 0), dtype=np.uint8)
+    if rng.random() < 0.6 * difficulty + 0.1:
+        quality = round(rng.uniform(18, 92) if rng.random() < 0.6 else rng.uniform(60, 95))
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if picture.ndim == 2 else cv2.IMREAD_COLOR)
+        picture = np.asarray(decoded, dtype=np.uint8)
+    return picture

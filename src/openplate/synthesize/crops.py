@@ -1,0 +1,155 @@
+"""Plate types in, endless training crops out: each drawn plate is photographed a few times and rectified through a quad that is not exact."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate.formats.model import Format, PlateType
+from openplate.geometry import box_to_quad, quad_size, quad_to_box
+from openplate.rectify import rectify
+from openplate.synthesize.camera import Picture, defocus, expose, photograph, pose, record, to_grey
+from openplate.synthesize.photos import Patch, Photo
+from openplate.synthesize.plates import draw_plate
+from openplate.types import Crop, Quad
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnCrop:
+    """A crop with its text; `type` is None where a real photo gave the crop; `photo` and `quad` are what was rectified."""
+
+    crop: Crop
+    text: str
+    type: PlateType | None
+    photo: Picture
+    quad: Quad
+
+
+def choose_type(formats: Sequence[Format], rng: random.Random) -> PlateType:
+    """A plate type: the country by its weight, then the type by its weight."""
+    chosen = rng.choices(formats, [f.weight for f in formats])[0]
+    return rng.choices(chosen.types, [t.weight for t in chosen.types])[0]
+
+
+def jitter_quad(quad: Quad, rng: random.Random, amount: float) -> Quad:
+    """The quad as a detector would give it.
+
+    Mostly corners off by `amount` of the plate's height (standard deviation) with a common shift and scale; one in eight times the upright box
+    around the plate plus 0-8 %, as detectors without corners give it.
+    """
+    _, height = quad_size(quad)
+    if rng.random() < 0.12:
+        x0, y0, x1, y1 = quad_to_box(quad)
+        grow = rng.uniform(-0.01, 0.08)
+        dx, dy = (x1 - x0) * grow, (y1 - y0) * grow
+        quad = box_to_quad(x0 - dx, y0 - dy, x1 + dx, y1 + dy)
+    wild = 1.0 if rng.random() < 0.8 else 2.0
+    spread = amount * height * wild
+    corners = np.array([[rng.gauss(0, 1.3), rng.gauss(0, 0.8)] for _ in range(4)], np.float32) * spread
+    shift = np.array([rng.gauss(0, 1.0), rng.gauss(0, 0.7)], np.float32) * spread
+    centre = quad.mean(axis=0)
+    scale = np.array([1 + rng.gauss(0.005, 0.015) * wild, 1 + rng.gauss(0.02, 0.05) * wild], np.float32)
+    return np.asarray(centre + (quad - centre) * scale + corners + shift, dtype=np.float32)
+
+
+def view(picture: NDArray[np.uint8], quad: Quad, rng: random.Random, difficulty: float) -> tuple[Picture, Quad]:
+    """A grey photo of a plate (`picture` with its `quad`, RGB or grey) under a random pose, size, light and camera, with the quad in it."""
+    width, height = quad_size(quad)
+    grey = to_grey(picture, rng) if picture.ndim == 3 else picture
+    low, high = 60 - 18 * difficulty, 230.0
+    seen_width = math.exp(rng.uniform(math.log(low), math.log(high)))
+    if height / width > 0.42:
+        seen_width *= 0.72
+    target = pose(seen_width, seen_width * height / width, rng, difficulty)
+    x0, y0, x1, y1 = quad_to_box(target)
+    pad_x, pad_y = (x1 - x0) * 0.14 + 3, (y1 - y0) * 0.3 + 3
+    size = math.ceil(x1 - x0 + 2 * pad_x), math.ceil(y1 - y0 + 2 * pad_y)
+    target = np.asarray(target + np.array([pad_x - x0 + rng.random(), pad_y - y0 + rng.random()]), dtype=np.float32)
+    photo = photograph(grey, quad, target, size)
+    photo = degrade(photo, quad_size(target)[1], rng, difficulty)
+    return photo, target
+
+
+def degrade(photo: Picture, plate_height: float, rng: random.Random, difficulty: float) -> Picture:
+    """Light, blur, sensor and codec in the order in which they happen."""
+    photo = expose(photo, rng, difficulty)
+    photo = defocus(photo, plate_height, rng, difficulty)
+    return record(photo, rng, difficulty)
+
+
+def draw_crops(formats: Sequence[Format], seed: int, difficulty: float = 1.0, views: int = 3, jitter: float = 0.06) -> Iterator[DrawnCrop]:
+    """Endless crops, the same for the same arguments; `views` of each drawn plate come one after another.
+
+    Raises:
+        OpenPlateError: a Chinese plate is to be drawn and no font has its characters.
+    """
+    rng = random.Random(seed)
+    cv2.setNumThreads(1)
+    while True:
+        drawn = draw_plate(choose_type(formats, rng), rng, width_px=rng.choice((200, 240, 280)), margin=0.22, wear=difficulty)
+        for _ in range(views):
+            photo, quad = view(drawn.image, drawn.quad, rng, difficulty)
+            yield DrawnCrop(rectify(photo, jitter_quad(quad, rng, jitter)), drawn.text, drawn.type, photo, quad)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Real photos to mix in. Patches are drawn by the rarity of their first character, so that one province does not drown the others."""
+
+    patches: tuple[Patch, ...] = ()
+    photos: tuple[Photo, ...] = ()
+
+    def patch_weights(self) -> list[float]:
+        """One weight a patch: 1 / (number of patches with the same first character) ^ 0.75."""
+        counts: dict[str, int] = {}
+        for patch in self.patches:
+            counts[patch.text[0]] = counts.get(patch.text[0], 0) + 1
+        return [counts[patch.text[0]] ** -0.75 for patch in self.patches]
+
+
+def mix_crops(
+    formats: Sequence[Format], material: Material, seed: int, difficulty: float, views: int = 3, real_share: float = 0.08, empty_share: float = 0.03
+) -> Iterator[tuple[Crop, str]]:
+    """Endless (crop, text): drawn crops, with `real_share` of photographed again real plates and `empty_share` of places without a plate (text "").
+
+    The shares are zero where the material lacks what they need.
+    """
+    rng = random.Random(seed)
+    drawn = draw_crops(formats, rng.getrandbits(48), difficulty, views)
+    weights = material.patch_weights()
+    while True:
+        kind = rng.random()
+        if kind < real_share and material.patches:
+            patch = rng.choices(material.patches, weights)[0]
+            photo, quad = view(patch.image, patch.quad, rng, difficulty * rng.uniform(0.3, 0.9))
+            yield rectify(photo, jitter_quad(quad, rng, 0.05)), patch.text
+        elif kind < real_share + empty_share:
+            yield empty_crop(material.photos, rng), ""
+        else:
+            entry = next(drawn)
+            yield entry.crop, entry.text
+
+
+def empty_crop(photos: Sequence[Photo], rng: random.Random) -> Crop:
+    """A crop of a place without a plate, from a photo when there is one, otherwise of lines and noise."""
+    if not photos:
+        noise = np.random.default_rng(rng.getrandbits(32)).integers(0, 256, (6, 18), np.uint8)
+        return np.asarray(cv2.resize(noise, (192, 48), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    photo = rng.choice(photos)
+    height, width = photo.image.shape[:2]
+    for _ in range(20):
+        w = min(width * 0.8, math.exp(rng.uniform(math.log(40), math.log(400))))
+        h = w * rng.uniform(0.2, 0.6)
+        x, y = rng.uniform(0, width - w), rng.uniform(0, max(1.0, height - h))
+        if all(x + w < q[:, 0].min() or x > q[:, 0].max() or y + h < q[:, 1].min() or y > q[:, 1].max() for q in photo.quads):
+            break
+    else:
+        return np.full((48, 192), rng.randrange(256), np.uint8)
+    quad = jitter_quad(box_to_quad(x, y, x + w, y + h), rng, 0.1)
+    return degrade(rectify(photo.image, quad), 40, rng, 0.6)

@@ -1,0 +1,132 @@
+"""Labelled photos in, material for drawing out: patches of real plates with their texts, and photos to put drawn plates into."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from openplate.charset import Charset, normalise
+from openplate.dataset import load_dataset
+from openplate.geometry import box_to_quad, quad_size, quad_to_box
+from openplate.sources import read_image
+from openplate.types import Image, Quad
+
+HOLD_OUT = 5
+"""Every fifth image of a data set (by its place in labels.jsonl) is kept out of training: thresholds and calibration are set on it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """A real plate with some surroundings, its quad in the patch, and its text."""
+
+    image: Image
+    quad: Quad
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A photo with the quads of its plates; `upright` says, for each, that the quad is only a box."""
+
+    image: Image
+    quads: tuple[Quad, ...]
+    upright: tuple[bool, ...]
+    texts: tuple[str | None, ...]
+
+
+def load_photos(folders: Iterable[Path], held_out: bool, longest_px: int = 1280) -> list[Photo]:
+    """The photos (not the whole-image crops) of data sets, shrunk to `longest_px`.
+
+    Args:
+        folders: data sets in the form of docs/datasets.md.
+        held_out: True gives every fifth image, False the others.
+        longest_px: longer side that a photo has at most.
+
+    Raises:
+        DatasetError: a folder is not a data set.
+        SourceError: an image cannot be read.
+    """
+    photos = []
+    for folder in folders:
+        for number, entry in enumerate(load_dataset(folder).images):
+            if entry.cropped or (number % HOLD_OUT == 0) != held_out:
+                continue
+            image = read_image(entry.path)[0].image
+            factor = min(1.0, longest_px / max(image.shape[:2]))
+            if factor < 1:
+                image = np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+            labelled = [p for p in entry.plates if p.quad is not None]
+            quads = tuple(np.asarray(p.quad * factor, dtype=np.float32) for p in labelled if p.quad is not None)
+            photos.append(Photo(image, quads, tuple(p.upright for p in labelled), tuple(p.text for p in labelled)))
+    return photos
+
+
+def load_patches(folders: Iterable[Path], held_out: bool, width_px: int = 320) -> list[Patch]:
+    """The plates with a known text and true corners (or that fill their image), at most `width_px` wide.
+
+    Raises:
+        DatasetError: a folder is not a data set.
+        SourceError: an image cannot be read.
+    """
+    charset = Charset()
+    patches = []
+    for folder in folders:
+        for number, entry in enumerate(load_dataset(folder).images):
+            if (number % HOLD_OUT == 0) != held_out:
+                continue
+            plates = [p for p in entry.plates if p.text and charset.covers(normalise(p.text)) and not p.upright]
+            if not plates:
+                continue
+            image = read_image(entry.path)[0].image
+            for plate in plates:
+                quad = plate.quad if plate.quad is not None else box_to_quad(0, 0, image.shape[1], image.shape[0])
+                patches.append(_cut(image, quad, normalise(plate.text or ""), width_px))
+    return patches
+
+
+def _cut(image: Image, quad: Quad, text: str, width_px: int) -> Patch:
+    width, height = quad_size(quad)
+    x0, y0, x1, y1 = quad_to_box(quad)
+    pad_x, pad_y = 0.25 * width, 0.6 * height
+    left, top = max(0, int(x0 - pad_x)), max(0, int(y0 - pad_y))
+    region = image[top : int(y1 + pad_y) + 1, left : int(x1 + pad_x) + 1]
+    quad = quad - np.array([left, top], np.float32)
+    factor = min(1.0, width_px / width)
+    if factor < 1:
+        size = max(1, round(region.shape[1] * factor)), max(1, round(region.shape[0] * factor))
+        quad = quad * np.array([size[0] / region.shape[1], size[1] / region.shape[0]], np.float32)
+        region = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return Patch(np.ascontiguousarray(region), np.asarray(quad, dtype=np.float32), text)
+
+
+def paint_over(image: Image, quads: Sequence[Quad], rng: random.Random) -> Image:
+    """A copy of the image without its plates: each quad and a margin is filled from its surroundings (Telea 2004) at low resolution."""
+    result = image.copy()
+    for quad in quads:
+        width, height = quad_size(quad)
+        x0, y0, x1, y1 = quad_to_box(quad)
+        pad = max(4.0, 0.7 * height)
+        left, top = int(max(0, x0 - pad)), int(max(0, y0 - pad))
+        region = result[top : int(y1 + pad) + 1, left : int(x1 + pad) + 1]
+        if min(region.shape[:2]) < 4:
+            continue
+        factor = min(1.0, 48 / max(1.0, height))
+        size = max(4, round(region.shape[1] * factor)), max(4, round(region.shape[0] * factor))
+        small = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        factor_x, factor_y = size[0] / region.shape[1], size[1] / region.shape[0]
+        mask = np.zeros(small.shape[:2], np.uint8)
+        centre = quad.mean(axis=0)
+        local = (centre + (quad - centre) * np.array([1 + 0.16 * height / max(width, 1.0), 1.16], np.float32) - (left, top)) * (factor_x, factor_y)
+        cv2.fillConvexPoly(mask, np.round(local).astype(np.int32), 255)
+        cv2.dilate(mask, np.ones((3, 3), np.uint8), mask)
+        filled = cv2.inpaint(small, mask, 3, cv2.INPAINT_TELEA)
+        back = cv2.resize(filled, (region.shape[1], region.shape[0]), interpolation=cv2.INTER_LINEAR)
+        soft = cv2.resize(cv2.GaussianBlur(mask, (0, 0), 1.0), (region.shape[1], region.shape[0])).astype(np.float32)[..., None] / 255
+        noise = np.random.default_rng(rng.getrandbits(32)).normal(0, 3, region.shape).astype(np.float32)
+        region[:] = np.clip(region * (1 - soft) + (back + noise) * soft, 0, 255).astype(np.uint8)
+    return result

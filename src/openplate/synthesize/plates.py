@@ -1,0 +1,465 @@
+"""A plate type in, a drawn plate out: RGB picture, text, and the quad of its metal in that picture."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate.charset import LATIN
+from openplate.formats.load import parse_colour
+from openplate.formats.model import Field, Mark, PlateType, Row
+from openplate.geometry import box_to_quad
+from openplate.synthesize.glyphs import (
+    GlyphStyle,
+    Mask,
+    SystemFont,
+    chinese_fonts,
+    font_glyph,
+    glyph_width,
+    latin_fonts,
+    outline_characters,
+    outline_glyph,
+    sample_style,
+)
+from openplate.types import Image, Quad
+
+_EMBLEM_MM = 14.0
+"""Circles at least this wide stand for stickers and coats of arms, whose inside differs from plate to plate; smaller ones are bolts."""
+_DEALER_WORDS = (
+    "AUTO",
+    "MOTORS",
+    "CENTER",
+    "MAJOR",
+    "FAVORIT",
+    "AVTO",
+    "TRADE",
+    "CAR",
+    "GROUP",
+    "SERVICE",
+    "DEALER",
+    "TOYOTA",
+    "SKODA",
+    "LADA",
+    "KIA",
+    "BMW",
+    "RUSSIA",
+    "PLAZA",
+    "CITY",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnPlate:
+    """A drawn plate on a canvas with surroundings (holder, bodywork). `quad` is the plate's own outline in the canvas."""
+
+    image: Image
+    quad: Quad
+    text: str
+    type: PlateType
+
+
+@dataclass(frozen=True, slots=True)
+class _Hand:
+    """What stays the same over one plate: the type face and the scale."""
+
+    style: GlyphStyle
+    latin: SystemFont | None
+    chinese: SystemFont | None
+    weight_px: int
+    width_factor: float
+    scale: float
+
+
+def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, margin: float = 0.3, wear: float = 1.0) -> DrawnPlate:
+    """Draws one plate of a type with a random text.
+
+    Args:
+        plate_type: grammar and drawing spec.
+        rng: source of every choice: the same state gives the same plate.
+        width_px: width of the plate itself on the canvas.
+        margin: width of the surroundings on each side, as a fraction of the plate's width (and at least 60 % of its height above and below).
+        wear: 0 clean plates, 1 the full spread of dirt, scratches, snow and bends.
+
+    Raises:
+        OpenPlateError: a Chinese character is needed and no font has it.
+    """
+    width_mm, height_mm = plate_type.size_mm
+    scale = width_px / width_mm
+    height_px = max(8, round(height_mm * scale))
+    texts = plate_type.sample(rng)
+    background, ink = (_vary(parse_colour(c), rng) for c in rng.choice(plate_type.colours))
+    plate = np.empty((height_px, width_px, 3), np.uint8)
+    plate[:] = background
+    hand = _hand(plate_type, "".join(texts), scale, rng)
+    relief = np.zeros((height_px, width_px), np.uint8)
+    for mark in plate_type.marks:
+        if rng.random() < mark.chance:
+            _draw_mark(plate, mark, scale, rng)
+    if plate_type.border_mm > 0 and rng.random() < 0.93:
+        _draw_border(plate, relief, plate_type.border_mm * scale, scale, ink, rng)
+    position = 0
+    for row in plate_type.rows:
+        _draw_row(plate, relief, plate_type, row, texts[position : position + len(row.fields)], ink, hand, rng)
+        position += len(row.fields)
+    if rng.random() < 0.45:
+        _emboss(plate, relief, rng)
+    _draw_screws(plate, scale, rng)
+    if rng.random() < 0.75 * wear:
+        _weather(plate, scale, rng, wear)
+    image, quad = _surround(plate, margin, rng)
+    return DrawnPlate(image, quad, "".join(texts), plate_type)
+
+
+def _vary(colour: tuple[int, int, int], rng: random.Random) -> tuple[int, int, int]:
+    r, g, b = (min(255, max(0, round(c * rng.uniform(0.86, 1.05) + rng.uniform(-6, 12)))) for c in colour)
+    return r, g, b
+
+
+def _hand(plate_type: PlateType, text: str, scale: float, rng: random.Random) -> _Hand:
+    own = outline_characters()
+    has_chinese = any(c not in own for c in text)
+    fonts = latin_fonts()
+    latin = rng.choice(fonts) if fonts and rng.random() < (0.5 if plate_type.loose or plate_type.glyphs in ("us", "plain") else 0.28) else None
+    return _Hand(
+        style=sample_style(plate_type.glyphs, rng),
+        latin=latin,
+        chinese=rng.choice(chinese_fonts()) if has_chinese else None,
+        weight_px=rng.choice((-1, 0, 0, 0, 1)),
+        width_factor=rng.choice((0.9, 0.94, 0.98, 1.0, 1.03, 1.06)),
+        scale=scale,
+    )
+
+
+def _glyph(character: str, width_px: int, height_px: int, hand: _Hand) -> Mask:
+    if character not in outline_characters():
+        assert hand.chinese is not None, "a character without an outline had no font chosen"
+        mask = font_glyph(character, hand.chinese, width_px, height_px, True)
+        if hand.weight_px and height_px > 24:
+            kernel = np.ones((2, 2), np.uint8)
+            mask = np.asarray(cv2.dilate(mask, kernel) if hand.weight_px > 0 else cv2.erode(mask, kernel), dtype=np.uint8)
+        return mask
+    if hand.latin is not None:
+        return font_glyph(character, hand.latin, width_px, height_px, False)
+    own = max(2, round(width_px * min(1.0, glyph_width(character, hand.style))))
+    mask = outline_glyph(character, hand.style, own, height_px)
+    if own == width_px:
+        return mask
+    padded = np.zeros((height_px, width_px), np.uint8)
+    x = (width_px - own) // 2
+    padded[:, x : x + own] = mask
+    return padded
+
+
+def _field_width(field: Field, text: str) -> float:
+    shown = text or field.mark
+    return field.gap_mm + (field.pitch_mm * (len(shown) - 1) + field.width_mm if shown else 0.0)
+
+
+def _draw_row(
+    plate: Image,
+    relief: Mask,
+    plate_type: PlateType,
+    row: Row,
+    texts: tuple[str, ...],
+    ink: tuple[int, int, int],
+    hand: _Hand,
+    rng: random.Random,
+) -> None:
+    """Draws the fields of a row; flowing fields are centred in the type's area and pressed together where they would not fit."""
+    left, right = plate_type.area_mm
+    spacing = rng.uniform(0.97, 1.03)
+    total = 0.0
+    for field, text in zip(row.fields, texts, strict=True):
+        trailing = field.pitch_mm - field.width_mm
+        total += _field_width(field, text) + trailing
+    squeeze = min(1.0, (right - left) / max(total, 1.0)) * spacing if total else 1.0
+    squeeze = min(squeeze, (right - left) / max(total, 1.0)) if total > right - left else squeeze
+    x = (left + right - total * squeeze) / 2
+    height, width = plate.shape[:2]
+    shift_x, shift_y = rng.uniform(-3, 3), rng.uniform(-2, 2)
+    for field, text in zip(row.fields, texts, strict=True):
+        fixed = field.x_mm is not None
+        press = 1.0 if fixed else squeeze
+        gap = field.gap_mm * press
+        if plate_type.loose and field.gap_mm > 0.3 * field.width_mm and rng.random() < 0.35:
+            emblem = np.zeros(
+                (round(field.height_mm * hand.scale * 0.7), max(3, round((gap + field.pitch_mm - field.width_mm) * hand.scale))), np.uint8
+            )
+            _draw_emblem(emblem, rng)
+            top = round((row.baseline_mm - field.height_mm * rng.uniform(0.75, 1.0)) * hand.scale)
+            tint = ink if rng.random() < 0.4 else _vary((rng.randrange(256), rng.randrange(256), rng.randrange(256)), rng)
+            _blend(plate, None, emblem, round((x + shift_x - (field.pitch_mm - field.width_mm)) * hand.scale), top, tint, width, height)
+        x = field.x_mm if field.x_mm is not None else x + gap
+        colour = _vary(parse_colour(field.ink), rng) if field.ink else ink
+        shown = text or field.mark
+        for character in shown:
+            glyph_h = max(5, round(field.height_mm * hand.scale))
+            glyph_w = max(3, round(field.width_mm * press * hand.width_factor * hand.scale))
+            left_px = round((x + shift_x + field.width_mm * press * (1 - hand.width_factor) / 2) * hand.scale)
+            top_px = round((row.baseline_mm + shift_y - field.raise_mm - field.height_mm) * hand.scale)
+            mask = _glyph(character, glyph_w, glyph_h, hand) if text else _separator(character, glyph_w, glyph_h, rng)
+            _blend(plate, relief, mask, left_px, top_px, colour, width, height)
+            x += field.pitch_mm * press
+
+
+def _separator(character: str, width_px: int, height_px: int, rng: random.Random) -> Mask:
+    """A mark between runs: a dash, a dot, a colon of stickers, a coat of arms, or a glyph."""
+    mask = np.zeros((height_px, width_px), np.uint8)
+    if character in "•●◆" or (character in "-·: " and width_px > height_px * 0.2 and rng.random() < 0.12):
+        character = "◆"
+    middle, thick = height_px // 2, max(1, round(height_px * 0.11))
+    if character in "-–":
+        cv2.rectangle(mask, (round(width_px * 0.1), middle - thick // 2), (round(width_px * 0.9), middle + (thick + 1) // 2), 255, -1)
+    elif character in "·•.":
+        cv2.circle(mask, (width_px // 2, middle if character != "." else height_px - thick), max(1, thick), 255, -1, cv2.LINE_AA)
+    elif character == ":":
+        for y in (height_px // 3, height_px * 3 // 4):
+            cv2.circle(
+                mask,
+                (width_px // 2, y),
+                max(1, min(width_px // 2 - 1, round(height_px * 0.14))),
+                rng.randint(90, 220),
+                rng.choice((-1, max(1, thick // 2))),
+                cv2.LINE_AA,
+            )
+    elif character in outline_characters():
+        return outline_glyph(character, sample_style("plain", random.Random(0)), width_px, height_px)
+    elif character != " ":
+        _draw_emblem(mask, rng)
+    return mask
+
+
+def _draw_emblem(mask: Mask, rng: random.Random) -> None:
+    """A coat of arms, a state's outline or a seal: a shape with something inside, light or dark, in place."""
+    height, width = mask.shape
+    tall = rng.uniform(0.45, 0.95)
+    wide = min(0.98, rng.uniform(0.6, 1.0))
+    x0, x1 = width * (1 - wide) / 2, width * (1 + wide) / 2
+    y0, y1 = height * (1 - tall) / 2, height * (1 + tall) / 2
+    centre_x, centre_y = (x0 + x1) / 2, (y0 + y1) / 2
+    kind = rng.random()
+    if kind < 0.4:
+        shape = np.array([(x0, y0), (x1, y0), (x1, y0 + (y1 - y0) * 0.6), (centre_x, y1), (x0, y0 + (y1 - y0) * 0.6)])
+    elif kind < 0.75:
+        angles = np.linspace(0, 2 * np.pi, rng.randint(5, 12), endpoint=False)
+        radii = np.array([rng.uniform(0.45, 1.0) for _ in angles])
+        shape = np.stack([centre_x + np.cos(angles) * radii * (x1 - x0) / 2, centre_y + np.sin(angles) * radii * (y1 - y0) / 2], axis=1)
+    else:
+        angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+        shape = np.stack([centre_x + np.cos(angles) * (x1 - x0) / 2, centre_y + np.sin(angles) * min(y1 - y0, x1 - x0) / 2], axis=1)
+    points = np.round(shape * 16).astype(np.int32)
+    if rng.random() < 0.75:
+        cv2.fillPoly(mask, [points], rng.randint(40, 230), cv2.LINE_AA, 4)
+    else:
+        cv2.polylines(mask, [points], True, rng.randint(120, 255), max(1, width // 10), cv2.LINE_AA, 4)
+    for _ in range(rng.randint(0, 4)):
+        at = round(rng.uniform(x0, x1)), round(rng.uniform(y0, y1))
+        size = max(1, round(width * rng.uniform(0.06, 0.25))), max(1, round(height * rng.uniform(0.04, 0.16)))
+        if rng.random() < 0.5:
+            cv2.ellipse(mask, at, size, rng.uniform(0, 180), 0, 360, rng.choice((0, 60, 160, 255)), -1, cv2.LINE_AA)
+        else:
+            cv2.line(
+                mask, at, (round(rng.uniform(x0, x1)), round(rng.uniform(y0, y1))), rng.choice((0, 60, 160, 255)), max(1, width // 12), cv2.LINE_AA
+            )
+
+
+def _blend(plate: Image, relief: Mask | None, mask: Mask, x: int, y: int, colour: tuple[int, int, int], width: int, height: int) -> None:
+    x0, y0, x1, y1 = max(0, x), max(0, y), min(width, x + mask.shape[1]), min(height, y + mask.shape[0])
+    if x1 <= x0 or y1 <= y0:
+        return
+    part = mask[y0 - y : y1 - y, x0 - x : x1 - x]
+    alpha = part.astype(np.float32)[..., None] * (1 / 255)
+    region = plate[y0:y1, x0:x1]
+    region[:] = (region + (np.array(colour, np.float32) - region) * alpha).astype(np.uint8)
+    if relief is not None:
+        np.maximum(relief[y0:y1, x0:x1], part, out=relief[y0:y1, x0:x1])
+
+
+def _draw_border(plate: Image, relief: Mask, line_px: float, scale: float, ink: tuple[int, int, int], rng: random.Random) -> None:
+    height, width = plate.shape[:2]
+    inset = rng.uniform(0.5, 5) * scale
+    line = max(1, round(line_px * rng.uniform(0.7, 1.4)))
+    a, b = round(inset + line / 2), round(inset + line / 2)
+    colour = ink if rng.random() < 0.85 else _vary((128, 128, 128), rng)
+    radius = rng.uniform(2, 10) * scale
+    points = _rounded_box(a, b, width - 1 - a, height - 1 - b, radius)
+    cv2.polylines(plate, [points], True, colour, line, cv2.LINE_AA)
+    cv2.polylines(relief, [points], True, 255, line, cv2.LINE_AA)
+
+
+def _rounded_box(x0: float, y0: float, x1: float, y1: float, radius: float) -> NDArray[np.int32]:
+    points: list[tuple[float, float]] = []
+    for cx, cy, start in (
+        (x1 - radius, y0 + radius, -90),
+        (x1 - radius, y1 - radius, 0),
+        (x0 + radius, y1 - radius, 90),
+        (x0 + radius, y0 + radius, 180),
+    ):
+        for angle in np.deg2rad(np.arange(start, start + 91, 30)):
+            points.append((cx + radius * np.cos(angle), cy + radius * np.sin(angle)))
+    return np.round(np.array(points)).astype(np.int32)
+
+
+def _draw_mark(plate: Image, mark: Mark, scale: float, rng: random.Random) -> None:
+    height, width = plate.shape[:2]
+    x0, y0, x1, y1 = (round(v * scale) for v in mark.box_mm)
+    colour = _vary(parse_colour(mark.colour), rng)
+    if mark.kind in ("band", "rect"):
+        cv2.rectangle(plate, (x0, y0), (max(x0, x1 - 1), max(y0, y1 - 1)), colour, -1)
+    elif mark.kind == "frame":
+        cv2.rectangle(plate, (x0, y0), (x1, y1), colour, max(1, round(mark.line_mm * scale)), cv2.LINE_AA)
+    elif mark.kind == "circle" and mark.box_mm[2] - mark.box_mm[0] >= _EMBLEM_MM and rng.random() < 0.7:
+        emblem = np.zeros((max(3, y1 - y0), max(3, x1 - x0)), np.uint8)
+        _draw_emblem(emblem, rng)
+        _blend(plate, None, emblem, x0, y0, colour, width, height)
+    elif mark.kind == "circle":
+        cv2.circle(plate, ((x0 + x1) // 2, (y0 + y1) // 2), max(1, (x1 - x0) // 2), colour, -1, cv2.LINE_AA)
+    elif mark.kind == "flag":
+        for i, stripe in enumerate(mark.stripes):
+            a, b = (round(y0 + (y1 - y0) * k / len(mark.stripes)) for k in (i, i + 1))
+            cv2.rectangle(plate, (x0, a), (x1, max(a, b - 1)), parse_colour(stripe), -1)
+    elif mark.texts:
+        _draw_words(plate, rng.choice(mark.texts), (x0, y0, x1, y1), colour, rng, width, height)
+
+
+def _draw_words(
+    plate: Image,
+    words: str,
+    box: tuple[int, int, int, int],
+    colour: tuple[int, int, int],
+    rng: random.Random,
+    width: int,
+    height: int,
+) -> None:
+    """Small print, scaled into the box; a system font when there is one, OpenCV's otherwise."""
+    box_w, box_h = max(3, box[2] - box[0]), max(3, box[3] - box[1])
+    mask = _words_mask(words, rng.choice(latin_fonts()) if latin_fonts() else None)
+    factor = min(box_w / mask.shape[1], box_h / mask.shape[0])
+    size = max(2, round(mask.shape[1] * factor)), max(2, round(mask.shape[0] * factor))
+    small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    _blend(plate, None, small, box[0] + (box_w - size[0]) // 2, box[1] + (box_h - size[1]) // 2, colour, width, height)
+
+
+def _words_mask(words: str, font: SystemFont | None) -> Mask:
+    glyphs = []
+    for character in words:
+        if character == " ":
+            glyphs.append(np.zeros((40, 14), np.uint8))
+        elif font is not None:
+            glyphs.append(np.pad(font_glyph(character, font, 30, 36, False), ((2, 2), (0, 2))))
+        elif character.upper() in outline_characters():
+            glyphs.append(np.pad(outline_glyph(character.upper(), sample_style("plain", random.Random(1)), 24, 36), ((2, 2), (2, 3))))
+        else:
+            glyphs.append(np.zeros((40, 12), np.uint8))
+    return np.hstack(glyphs) if glyphs else np.zeros((40, 10), np.uint8)
+
+
+def _emboss(plate: Image, relief: Mask, rng: random.Random) -> None:
+    """Light on one side and shadow on the other side of raised glyphs."""
+    offset = rng.choice(((1, 1), (-1, 1), (0, 1), (1, 0)))
+    shifted = np.roll(relief, offset, axis=(0, 1)).astype(np.int16)
+    slope = ((shifted - relief) * rng.uniform(0.08, 0.28)).astype(np.int16)
+    np.copyto(plate, np.clip(plate + slope[..., None], 0, 255).astype(np.uint8))
+
+
+def _draw_screws(plate: Image, scale: float, rng: random.Random) -> None:
+    if rng.random() < 0.45:
+        return
+    height, width = plate.shape[:2]
+    top = rng.random() < 0.5
+    radius = max(1, round(rng.uniform(3, 8) * scale))
+    grey = rng.randint(40, 220)
+    near, far = rng.uniform(0.02, 0.28), rng.uniform(0.72, 0.98)
+    heights = ((0.1,) if top else (0.1, 0.9)) if rng.random() < 0.6 else (0.5,)
+    if heights == (0.5,):
+        near, far = 0.025, 0.975
+    for y in heights:
+        for x in (near, far):
+            cv2.circle(plate, (round(x * width), round(y * height)), radius, (grey, grey, min(255, grey + 6)), -1, cv2.LINE_AA)
+
+
+def _noise_field(height: int, width: int, cells: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Smooth random field in 0..1 with about `cells` blobs over the width."""
+    small = rng.random((max(2, round(cells * height / width) + 1), max(2, round(cells))), dtype=np.float32)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+
+
+def _weather(plate: Image, scale: float, rng: random.Random, wear: float) -> None:
+    """Dirt, worn paint, scratches, and now and then snow, in place."""
+    height, width = plate.shape[:2]
+    noise = np.random.default_rng(rng.getrandbits(32))
+    strength = rng.random() ** 2 * 0.75 * wear
+    field = _noise_field(height, width, rng.choice((3, 6, 14, 40)), noise)
+    gradient = np.linspace(rng.uniform(0, 0.6), rng.uniform(0, 1.0), height, dtype=np.float32)[:, None]
+    alpha = np.clip((field - 0.45 + gradient * 0.4) * (strength * 1.6), 0, 0.85)
+    dirt = rng.choice(((96, 84, 70), (60, 56, 52), (130, 120, 108), (150, 140, 120)))
+    _cover(plate, dirt, alpha)
+    if rng.random() < 0.25 * wear:
+        for _ in range(rng.randint(1, 5)):
+            p = [(rng.randrange(width), rng.randrange(height)) for _ in range(2)]
+            tone = rng.randint(60, 230)
+            cv2.line(plate, p[0], (p[0][0] + (p[1][0] - p[0][0]) // 4, p[1][1]), (tone, tone, tone), 1, cv2.LINE_AA)
+    if rng.random() < 0.04 * wear:
+        field = _noise_field(height, width, 9, noise) + np.linspace(-0.3, 0.25, height, dtype=np.float32)[:: rng.choice((1, -1)), None]
+        _cover(plate, (235, 235, 238), np.clip((field - 0.85) * 5, 0, 0.7))
+
+
+def _cover(plate: Image, colour: tuple[int, int, int], alpha: NDArray[np.floating]) -> None:
+    """Lays a colour over the plate, `alpha (H, W)` in 0..1, in place."""
+    layer = np.empty_like(plate)
+    layer[:] = colour
+    np.copyto(plate, cv2.blendLinear(plate, layer, (1 - alpha).astype(np.float32), alpha.astype(np.float32)))
+
+
+def _surround(plate: Image, margin: float, rng: random.Random) -> tuple[Image, Quad]:
+    """Puts the plate on bodywork, often in a holder with a dealer's line."""
+    height, width = plate.shape[:2]
+    pad_x, pad_y = round(width * margin), round(max(height * 0.6, width * margin * 0.5))
+    noise = np.random.default_rng(rng.getrandbits(32))
+    tone = np.array([rng.randint(5, 235)] * 3, np.float32) + noise.uniform(-25, 25, 3).astype(np.float32)
+    canvas_h, canvas_w = height + 2 * pad_y, width + 2 * pad_x
+    small_h, small_w = max(2, canvas_h // 5), max(2, canvas_w // 5)
+    shade = np.linspace(rng.uniform(-40, 40), rng.uniform(-40, 40), small_h, dtype=np.float32)[:, None, None]
+    if rng.random() < 0.6:
+        shade = shade + (_noise_field(small_h, small_w, rng.choice((3, 6, 12, 30)), noise)[..., None] - 0.5) * rng.uniform(0, 130)
+    small = np.clip(np.broadcast_to(tone + shade, (small_h, small_w, 3)), 0, 255).astype(np.uint8)
+    canvas = np.asarray(cv2.resize(small, (canvas_w, canvas_h), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    if rng.random() < 0.5:
+        for _ in range(rng.randint(1, 5)):
+            y = rng.randrange(canvas_h)
+            level = rng.randint(0, 255)
+            cv2.line(canvas, (0, y), (canvas_w, y + rng.randint(-10, 10)), (level, level, level), rng.randint(1, max(2, height // 6)), cv2.LINE_AA)
+    if rng.random() < 0.6:
+        _draw_holder(canvas, (pad_x, pad_y, pad_x + width, pad_y + height), height, rng)
+    canvas[pad_y : pad_y + height, pad_x : pad_x + width] = plate
+    if rng.random() < 0.12:
+        lip = max(1, round(height * rng.uniform(0.02, 0.08)))
+        side = rng.choice(("top", "bottom"))
+        y0 = pad_y if side == "top" else pad_y + height - lip
+        canvas[y0 : y0 + lip, pad_x : pad_x + width] = rng.randint(5, 70)
+    return canvas, box_to_quad(pad_x, pad_y, pad_x + width, pad_y + height)
+
+
+def _draw_holder(canvas: Image, box: tuple[int, int, int, int], height: int, rng: random.Random) -> None:
+    x0, y0, x1, y1 = box
+    rim = max(1, round(height * rng.uniform(0.02, 0.14)))
+    bottom = max(rim, round(height * rng.uniform(0.05, 0.3)))
+    above = rim if rng.random() < 0.8 else bottom
+    level = rng.choice((15, 25, 40, 200, 225)) + rng.randint(-10, 10)
+    cv2.rectangle(canvas, (x0 - rim, y0 - above), (x1 + rim - 1, y1 + bottom - 1), (level, level, level), -1)
+    if rng.random() < 0.75:
+        words = " ".join(rng.choice(_DEALER_WORDS) for _ in range(rng.randint(1, 4)))
+        if rng.random() < 0.5:
+            words += " " + "".join(rng.choice("0123456789-") for _ in range(rng.randint(5, 9)))
+        if rng.random() < 0.25:
+            words = "".join(rng.choice(LATIN) for _ in range(rng.randint(4, 14)))
+        ink = _vary((230, 230, 230) if level < 128 else (30, 30, 30), rng) if rng.random() < 0.8 else _vary((220, 180, 40), rng)
+        inset = round((x1 - x0) * rng.uniform(0, 0.35))
+        h, w = canvas.shape[:2]
+        _draw_words(canvas, words, (x0 + inset, y1 + 1, x1 - inset, y1 + bottom - 1), ink, rng, w, h)
+        if above == bottom:
+            _draw_words(canvas, words, (x0 + inset, y0 - above + 1, x1 - inset, y0 - 1), ink, rng, w, h)

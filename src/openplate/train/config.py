@@ -1,0 +1,133 @@
+"""TOML in, frozen training configs out. A file holds only what differs from the defaults here; unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from openplate.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """What every training has.
+
+    `steps` of `batch` samples; the learning rate warms up linearly to `learning_rate` and falls to zero along a cosine; `ema` is the decay of the
+    averaged weights that are validated and exported; `device` is "cpu" or "cuda"; `mixed_precision` uses bfloat16 autocast.
+    """
+
+    steps: int = 8000
+    batch: int = 64
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 800
+    clip_norm: float = 5.0
+    ema: float = 0.999
+    seed: int = 1
+    device: str = "cpu"
+    mixed_precision: bool = True
+    threads: int = 1
+    validate_every: int = 1000
+    checkpoint_minutes: float = 3.0
+    start_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderConfig:
+    """Training of a reader: `countries` empty means all formats; `photos` are data sets mixed in; `shard` crops are drawn at a time and used `passes` times."""
+
+    loop: LoopConfig = LoopConfig()
+    countries: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    width: float = 1.0
+    hidden: int = 128
+    shard: int = 12_800
+    passes: int = 2
+    views: int = 3
+    real_share: float = 0.08
+    empty_share: float = 0.03
+    easy_steps: int = 3000
+    start_difficulty: float = 0.25
+    validation_crops: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorConfig:
+    """Training of a detector on windows of `window` px, cut from scenes; `photos` are data sets whose plates are replaced or kept."""
+
+    loop: LoopConfig = LoopConfig(batch=16, learning_rate=2e-3, steps=6000, warmup_steps=500, weight_decay=0.03)
+    countries: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    window: int = 384
+    width: float = 1.0
+    shard: int = 1600
+    passes: int = 2
+    keep_share: float = 0.3
+    validation_windows: int = 160
+
+
+@dataclass(frozen=True, slots=True)
+class StraightenerConfig:
+    """Training of the straightener, which corrects the detector's corners in a second look."""
+
+    loop: LoopConfig = LoopConfig(batch=128, learning_rate=2e-3, steps=4000, warmup_steps=300)
+    countries: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    shard: int = 25_600
+    passes: int = 2
+    validation_crops: int = 1500
+
+
+def load_config(path: Path, kind: type[Config]) -> Config:
+    """A config from a TOML file.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a key is unknown or of the wrong type.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: expected a TOML config, {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    return build(kind, data, str(path))
+
+
+def build(kind: type[Config], data: dict[str, Any], where: str) -> Config:
+    """A config from plain values.
+
+    Raises:
+        ConfigError: a key is unknown or of the wrong type.
+    """
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    defaults = kind()
+    for key, value in data.items():
+        if key not in hints:
+            raise ConfigError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(hints))}")
+        wanted = hints[key]
+        if dataclasses.is_dataclass(wanted) and isinstance(value, dict) and isinstance(wanted, type):
+            merged = {**dataclasses.asdict(getattr(defaults, key)), **value}
+            values[key] = build(wanted, merged, f"{where}: {key}")
+        elif wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            values[key] = float(value)
+        elif wanted in (int, float, str, bool):
+            if type(value) is not wanted:
+                raise ConfigError(f"{where}: {key}: expected {wanted.__name__}, got {value!r}")
+            values[key] = value
+        else:
+            if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+                raise ConfigError(f"{where}: {key}: expected a list of strings, got {value!r}")
+            values[key] = tuple(value)
+    return kind(**values)
+
+
+def save_resolved(config: object, path: Path) -> None:
+    """The whole config, defaults included, as JSON beside the run."""
+    path.write_text(json.dumps(dataclasses.asdict(config), indent=1, ensure_ascii=False) + "\n", encoding="utf8")  # type: ignore[call-overload]

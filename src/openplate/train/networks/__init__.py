@@ -1,0 +1,1 @@
+"""The networks, one file each: shapes in, shapes out, nothing about training or files."""

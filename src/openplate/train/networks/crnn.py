@@ -1,0 +1,73 @@
+"""CRNN for one- and two-line plates: crops in, CTC log-probabilities out.
+
+After Shi, Bai & Yao, "An End-to-End Trainable Neural Network for Image-based Sequence Recognition" (2015), with residual convolutions,
+per-sample standardisation of the crop inside the network, and two feature rows: the upper row writes one-line plates and the first line
+of two-line plates, the lower row writes second lines. Both rows pass the same recurrent layer and are then joined into one sequence.
+
+Letter key: N crops, C channels, H×W feature map, R rows (2), S steps a row (W/4), T = R·S time steps, K classes (0 is the blank).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvUnit(nn.Sequential):
+    """Convolution, batch normalisation, ReLU."""
+
+    def __init__(self, inside: int, outside: int, kernel: int | tuple[int, int] = 3, stride: int | tuple[int, int] = 1) -> None:
+        size = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = (size[0] // 2, size[1] // 2)
+        super().__init__(nn.Conv2d(inside, outside, size, stride, padding, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions beside the identity (He et al. 2015)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvUnit(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.relu(features + self.second(self.first(features)))
+
+
+class Crnn(nn.Module):
+    """Crops `(N, 1, 48, 192)`, values 0-255, to log-probabilities `(N, T, K)` with T = 96.
+
+    Args:
+        classes: K, the blank included.
+        width: multiplies all channel counts.
+        hidden: units of each direction of the recurrent layers.
+    """
+
+    def __init__(self, classes: int, width: float = 1.0, hidden: int = 128) -> None:
+        super().__init__()
+        c = [round(width * n / 8) * 8 for n in (32, 64, 128, 192, 256)]
+        self.trunk = nn.Sequential(
+            ConvUnit(1, c[0], 5, 2),  # 24 × 96
+            ConvUnit(c[0], c[1], 3, 2),  # 12 × 48
+            Residual(c[1]),
+            ConvUnit(c[1], c[2], 3, (2, 1)),  # 6 × 48
+            Residual(c[2]),
+            ConvUnit(c[2], c[3], 3, (2, 1)),  # 3 × 48
+            Residual(c[3]),
+            nn.Conv2d(c[3], c[4], (2, 3), 1, (0, 1), bias=False),  # 2 × 48: upper and lower row
+            nn.BatchNorm2d(c[4]),
+            nn.ReLU(inplace=True),
+        )
+        self.recurrent = nn.LSTM(c[4], hidden, num_layers=1, batch_first=True, bidirectional=True)
+        self.dropout = nn.Dropout(0.1)
+        self.classify = nn.Linear(2 * hidden, classes)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        mean = crops.mean(dim=(2, 3), keepdim=True)
+        spread = (crops - mean).square().mean(dim=(2, 3), keepdim=True).sqrt()
+        features = self.trunk((crops - mean) / (spread + 4.0))  # N C R S
+        n, c, r, s = features.shape
+        rows = features.permute(0, 2, 3, 1).reshape(n * r, s, c)  # N·R S C
+        hidden, _ = self.recurrent(rows)
+        logits = self.classify(self.dropout(hidden)).reshape(n, r * s, -1)  # N T K
+        return torch.log_softmax(logits.float(), dim=-1)

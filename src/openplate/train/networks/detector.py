@@ -1,0 +1,92 @@
+"""The detector: images in; for every anchor point a plate logit and four corners out.
+
+A single-stage, anchor-free network in the manner of YOLOv8 (Jocher et al. 2023: CSP blocks, several scales, no anchors) with four corners instead
+of a box. The first convolution already strides by 4, so that nothing runs at full resolution.
+
+Letter key: N images, H×W input px (multiples of 64), C channels, A anchor points over all levels (strides 8, 16, 32, 64).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from openplate.train.networks.crnn import ConvUnit
+
+STRIDES = (8, 16, 32, 64)
+REACH = 4.0
+"""Corner offsets are given in units of `REACH` strides from the anchor point."""
+
+
+class CspBlock(nn.Module):
+    """Half of the channels pass `depth` residual pairs of 3×3 convolutions; everything is joined again (Wang et al. 2019, as YOLOv8's C2f)."""
+
+    def __init__(self, channels: int, depth: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.split = ConvUnit(channels, channels, 1)
+        self.pairs = nn.ModuleList(nn.Sequential(ConvUnit(half, half), ConvUnit(half, half)) for _ in range(depth))
+        self.join = ConvUnit(channels + depth * half, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        first, last = self.split(features).chunk(2, dim=1)
+        parts = [first, last]
+        for pair in self.pairs:
+            parts.append(parts[-1] + pair(parts[-1]))
+        joined: Tensor = self.join(torch.cat(parts, dim=1))
+        return joined
+
+
+class Detector(nn.Module):
+    """Images `(N, 3, H, W)`, RGB 0-255, to `(N, A, 9)`: logit, then x0 y0 … x3 y3 in input px.
+
+    Args:
+        width: multiplies all channel counts.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        c4, c8, c16, c32, neck = (round(width * n / 8) * 8 for n in (32, 64, 128, 160, 64))
+        self.stem = nn.Sequential(nn.Conv2d(3, c4, 8, 4, 2, bias=False), nn.BatchNorm2d(c4), nn.ReLU(inplace=True), ConvUnit(c4, c4))  # H/4
+        self.to8 = nn.Sequential(ConvUnit(c4, c8, 3, 2), CspBlock(c8, 1))
+        self.to16 = nn.Sequential(ConvUnit(c8, c16, 3, 2), CspBlock(c16, 2))
+        self.to32 = nn.Sequential(ConvUnit(c16, c32, 3, 2), CspBlock(c32, 2))
+        self.to64 = nn.Sequential(ConvUnit(c32, c32, 3, 2), CspBlock(c32, 1))
+        self.sides = nn.ModuleList(nn.Conv2d(c, neck, 1) for c in (c8, c16, c32, c32))
+        self.fuses = nn.ModuleList(CspBlock(neck, 1) for _ in range(3))
+        self.head = nn.Sequential(ConvUnit(neck, neck), ConvUnit(neck, neck))
+        self.score = nn.Conv2d(neck, 1, 1)
+        self.corners = nn.Conv2d(neck, 8, 1)
+        nn.init.constant_(self.score.bias, -5.0)  # type: ignore[arg-type]
+        nn.init.normal_(self.corners.weight, std=0.005)
+        with torch.no_grad():
+            self.corners.bias.copy_(torch.tensor([-0.6, -0.2, 0.6, -0.2, 0.6, 0.2, -0.6, 0.2]))  # type: ignore[union-attr]
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem((images - 114.0) * (1 / 57))
+        levels = []
+        for stage in (self.to8, self.to16, self.to32, self.to64):
+            features = stage(features)
+            levels.append(features)
+        top = self.sides[3](levels[3])
+        fused = [top]
+        for i in (2, 1, 0):
+            top = self.fuses[i](self.sides[i](levels[i]) + nn.functional.interpolate(top, scale_factor=2.0, mode="nearest"))
+            fused.insert(0, top)
+        outputs = []
+        for stride, level in zip(STRIDES, fused, strict=True):
+            shared = self.head(level)
+            joined = torch.cat([self.score(shared), self.corners(shared)], dim=1).float()  # N 9 H W
+            n, _, h, w = joined.shape
+            flat = joined.permute(0, 2, 3, 1).reshape(n, h * w, 9)
+            points = anchor_points(h, w, stride, flat)
+            corners = flat[:, :, 1:].reshape(n, h * w, 4, 2) * (REACH * stride) + points[None, :, None]
+            outputs.append(torch.cat([flat[:, :, :1], corners.reshape(n, h * w, 8)], dim=-1))
+        return torch.cat(outputs, dim=1)
+
+
+def anchor_points(height: int, width: int, stride: int, like: Tensor) -> Tensor:
+    """Centres of the cells of one level as `(H·W, 2)` (x, y) in input px."""
+    ys = (torch.arange(height, device=like.device, dtype=like.dtype) + 0.5) * stride
+    xs = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) * stride
+    return torch.stack([xs[None, :].expand(height, width), ys[:, None].expand(height, width)], dim=-1).reshape(-1, 2)

@@ -1,0 +1,145 @@
+"""The reader's training task: drawn and photographed crops, CTC loss, exact match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from openplate.charset import CHARACTERS, Charset
+from openplate.formats import load_formats, select
+from openplate.formats.model import Format
+from openplate.rectify import CROP_HEIGHT, CROP_WIDTH
+from openplate.synthesize.crops import Material, mix_crops
+from openplate.synthesize.photos import load_patches, load_photos
+from openplate.train.config import ReaderConfig
+from openplate.train.loop import Batch
+from openplate.train.networks.crnn import Crnn
+from openplate.train.shards import Shard, shard_batches
+
+LONGEST = 12
+
+
+@lru_cache(maxsize=2)
+def load_material(photos: tuple[str, ...], held_out: bool) -> Material:
+    """The real material of data sets, read once a process."""
+    folders = [Path(p) for p in photos]
+    return Material(tuple(load_patches(folders, held_out)), tuple(load_photos(folders, held_out, 960)))
+
+
+def chosen_formats(countries: Sequence[str]) -> tuple[Format, ...]:
+    """The formats to draw; all when `countries` is empty."""
+    return select(load_formats(), countries) if countries else load_formats()
+
+
+@dataclass(frozen=True, slots=True)
+class DrawReaderShard:
+    """Draws shard `number` of a config: crops `(S, 48, 192) uint8`, targets `(S, 12)` padded with 0, lengths `(S,)`."""
+
+    config: ReaderConfig
+
+    def __call__(self, number: int) -> Shard:
+        config = self.config
+        first = number * config.shard * config.passes / config.loop.batch
+        difficulty = min(1.0, config.start_difficulty + (1 - config.start_difficulty) * first / max(1, config.easy_steps))
+        material = load_material(config.photos, False)
+        seed = config.loop.seed * 1_000_003 + number
+        mixed = mix_crops(chosen_formats(config.countries), material, seed, difficulty, config.views, config.real_share, config.empty_share)
+        return pack(islice(mixed, config.shard), config.shard)
+
+
+def pack(crops: Iterator[tuple[np.ndarray[Any, np.dtype[np.uint8]], str]], count: int) -> Shard:
+    """(crop, text) pairs as arrays."""
+    charset = Charset()
+    images = np.zeros((count, CROP_HEIGHT, CROP_WIDTH), np.uint8)
+    targets = np.zeros((count, LONGEST), np.int64)
+    lengths = np.zeros(count, np.int64)
+    for i, (crop, text) in enumerate(crops):
+        images[i] = crop
+        ids = charset.encode(text)[:LONGEST]
+        targets[i, : len(ids)] = ids
+        lengths[i] = len(ids)
+    return {"crops": images, "targets": targets, "lengths": lengths}
+
+
+def greedy(log_probabilities: np.ndarray[Any, np.dtype[np.float32]]) -> list[str]:
+    """Best-path texts of `(N, T, K)` log-probabilities: the likeliest class a step, repeats merged, blanks dropped."""
+    charset = Charset()
+    texts = []
+    for row in log_probabilities.argmax(axis=-1):
+        kept = row[np.flatnonzero(np.diff(row, prepend=-1))]
+        texts.append(charset.decode(int(i) for i in kept))
+    return texts
+
+
+class ReaderTask:
+    """See the module."""
+
+    kind = "reader"
+
+    def __init__(self, config: ReaderConfig) -> None:
+        self.config = config
+        self.settings = {"characters": CHARACTERS, "width": config.width, "hidden": config.hidden}
+        self.network: nn.Module = Crnn(len(Charset()), config.width, config.hidden)
+        self._validation: dict[str, Shard] = {}
+
+    def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
+        config = self.config
+        draw = DrawReaderShard(config)
+        for rows in shard_batches(draw, config.shard, config.passes, config.loop.batch, first_step, steps, config.loop.seed):
+            yield {key: torch.from_numpy(value) for key, value in rows.items()}
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        crops = batch["crops"][:, None].float()
+        log_probabilities = network(crops).float().transpose(0, 1)
+        steps = torch.full((crops.shape[0],), log_probabilities.shape[0], dtype=torch.long, device=crops.device)
+        losses = nn.functional.ctc_loss(log_probabilities, batch["targets"], steps, batch["lengths"], reduction="none", zero_infinity=True)
+        return losses.mean() / 8, {}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        if not self._validation:
+            self._validation = self._draw_validation()
+        figures = {}
+        for name, shard in self._validation.items():
+            texts = read_greedily(network, shard["crops"])
+            charset = Charset()
+            truths = [charset.decode(int(i) for i in row) for row in shard["targets"]]
+            figures[name] = sum(a == b for a, b in zip(texts, truths, strict=True)) / len(truths)
+        figures["score"] = sum(figures.values()) / len(figures)
+        return figures
+
+    def _draw_validation(self) -> dict[str, Shard]:
+        config = self.config
+        formats = chosen_formats(config.countries)
+        drawn = mix_crops(formats, Material(), 987_654_321, 0.8, 1, 0.0, 0.0)
+        sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops)}
+        material = load_material(config.photos, True)
+        if material.patches:
+            real = ((_straight(patch), patch.text) for patch in material.patches)
+            sets["real"] = pack(real, len(material.patches))
+        return sets
+
+
+def _straight(patch: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    from openplate.rectify import rectify
+
+    return rectify(patch.image, patch.quad)
+
+
+def read_greedily(network: nn.Module, crops: np.ndarray[Any, Any], batch: int = 128) -> list[str]:
+    """Best-path texts of `(N, 48, 192) uint8` crops."""
+    network.eval()
+    device = next(network.parameters()).device
+    texts: list[str] = []
+    with torch.inference_mode():
+        for start in range(0, len(crops), batch):
+            part = torch.from_numpy(crops[start : start + batch])[:, None].float().to(device)
+            texts += greedy(network(part).float().cpu().numpy())
+    return texts

@@ -1,0 +1,37 @@
+"""A drawing function in, an endless series of shards out: the next shard is drawn in a process of its own while the present one is trained on."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shard = dict[str, NDArray[np.generic]]
+
+
+def shard_batches(draw: Callable[[int], Shard], shard_size: int, passes: int, batch: int, first_step: int, steps: int, seed: int) -> Iterator[Shard]:
+    """Batches for the steps `first_step` to `steps`; `draw(number)` gives shard `number` with `shard_size` rows in every array.
+
+    Each shard is used `passes` times in an order that only `seed` and the pass decide, so that a resumed run sees what an unbroken one sees.
+    `draw` must be picklable: it runs in a process of its own.
+    """
+    per_pass = shard_size // batch
+    per_shard = per_pass * passes
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        number = first_step // per_shard
+        upcoming: Future[Shard] = pool.submit(draw, number)
+        step = first_step
+        while step < steps:
+            shard = upcoming.result()
+            upcoming = pool.submit(draw, number + 1) if (number + 1) * per_shard < steps else upcoming
+            while step < min(steps, (number + 1) * per_shard):
+                turn, place = divmod(step - number * per_shard, per_pass)
+                order = np.random.default_rng((seed, number, turn)).permutation(shard_size)
+                rows = order[place * batch : (place + 1) * batch]
+                yield {key: value[rows] for key, value in shard.items()}
+                step += 1
+            number += 1

@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper
+
+from openplate import weights
+from openplate.cli import main
+from openplate.selftest import write_reference
+
+NAMES = ("detector", "straightener", "reader")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Whole weights: networks that double, their reference and their checksums, in the place of the shipped ones."""
+    taken, given = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy")
+    model = helper.make_model(helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "doubled", [taken], [given]))
+    model.opset_import[0].version = 17
+    model.ir_version = 9
+    for name in NAMES:
+        onnx.save(model, tmp_path / f"{name}.onnx")
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    write_reference({name: np.array([[1, 2]], np.float32) for name in NAMES})
+    weights.write_checksums(tmp_path)
+    return tmp_path
+
+
+def test_whole_installation_has_no_fault_and_exit_code_0(folder: Path) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--engine", "onnxruntime", "--json"])
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["faults"]) == (0, [])
+    assert {name: (r["name"], r["device"], r["precision"], r["threads"]) for name, r in found["networks"].items()} == dict.fromkeys(
+        NAMES, ("onnxruntime", "cpu", "fp32", 1)
+    )
+    assert [(t["network"], t["error"], t["passed"]) for t in found["selftest"]] == [(name, 0.0, True) for name in NAMES]
+
+
+def test_table_names_what_runs(folder: Path) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--engine", "onnxruntime"])
+    assert result.exit_code == 0
+    assert "reader        runs in onnxruntime, cpu, fp32, 1 thread" in result.stdout.splitlines()
+    assert "weights       all files are as shipped" in result.stdout.splitlines()
+
+
+def test_missing_network_is_a_fault_and_exit_code_1(folder: Path) -> None:
+    (folder / "reader.onnx").unlink()
+    result = CliRunner().invoke(main, ["doctor", "--json"])
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert len(found["faults"]) == 1
+    assert "reader.onnx: the file is missing" in found["faults"][0]
+    assert sorted(found["networks"]) == ["detector", "straightener"]
+
+
+def test_network_that_computes_something_else_fails_the_self_test(folder: Path) -> None:
+    model = onnx.load(folder / "detector.onnx")
+    model.graph.node[0].op_type = "Mul"
+    onnx.save(model, folder / "detector.onnx")
+    weights.write_checksums(folder)
+    result = CliRunner().invoke(main, ["doctor", "--precision", "fp32", "--json"])
+    # stored 2, 4; given 1, 4: off by 1 of 4
+    assert json.loads(result.stdout)["faults"] == ["self-test: detector is off by 0.25, at most 0.001 is right"]
+    assert result.exit_code == 1
+
+
+def test_device_that_is_not_there_is_a_fault_for_every_network(folder: Path) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--device", "tpu", "--json"])
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["networks"]) == (1, {})
+    assert [fault.partition(":")[0] for fault in found["faults"]] == list(NAMES)

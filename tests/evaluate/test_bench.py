@@ -1,0 +1,85 @@
+import itertools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from openplate.errors import ConfigError
+from openplate.evaluate import bench
+from openplate.evaluate.bench import Setup, Spread, as_text, measure, setups, spread
+from openplate.types import EngineReport, Frame, Milliseconds, PhotoResult
+
+PHOTO = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+
+
+class FakePipeline:
+    engine = EngineReport("fake", "1", "cpu", "fp32", 1)
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def read_frames(self, frames: Sequence[Frame]) -> list[PhotoResult]:
+        self.batches.append(len(frames))
+        return [PhotoResult("", 8, 8, (), self.engine, Milliseconds(0.0, 6.0, 2.0, 4.0)) for _ in frames]
+
+
+def test_spread_is_median_and_95th_percentile() -> None:
+    assert spread([float(v) for v in range(21)][::-1]) == Spread(10.0, 19.0)
+
+
+def test_times_come_from_the_clock_and_the_stages() -> None:
+    # The clock moves one second a look: imdecode, decode and the rest take one each.
+    found = measure(FakePipeline, [PHOTO], runs=3, warm_up=1, batch=1, clock=itertools.count().__next__)
+    assert found.imdecode == Spread(1000.0, 1000.0)
+    assert found.stages == {"decode": Spread(1000.0, 1000.0), "detect": Spread(6.0, 6.0), "rectify": Spread(2.0, 2.0), "read": Spread(4.0, 4.0)}
+    assert found.total == Spread(2000.0, 2000.0)
+    assert (found.ratio, found.photos_per_s, found.first_read_ms, found.plates) == (2.0, 0.5, 1000.0, 0)
+
+
+def test_batch_is_counted_by_photo() -> None:
+    found = measure(FakePipeline, [PHOTO], runs=2, warm_up=0, batch=4, clock=itertools.count().__next__)
+    assert found.total == Spread(500.0, 500.0)
+    assert (found.stages["detect"], found.photos_per_s) == (Spread(6.0, 6.0), 2.0)
+
+
+def test_warm_up_and_every_photo_are_read() -> None:
+    pipeline = FakePipeline()
+    measure(lambda: pipeline, [PHOTO, PHOTO], runs=3, warm_up=2, batch=2)
+    assert pipeline.batches == [1] + [2] * 10
+
+
+def test_no_photo_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="got 0 photos"):
+        measure(FakePipeline, [], runs=1, warm_up=0, batch=1)
+
+
+def test_peak_memory_does_not_fall_short_of_what_is_held() -> None:
+    held = np.ones(40_000_000, np.uint8)
+    peak = bench.peak_memory_mb()
+    assert peak is None or peak > held.nbytes / 1e6
+
+
+def test_setups_are_all_combinations() -> None:
+    found = setups(["openvino", "onnxruntime"], ["fp32"], [1, 2], [1])
+    assert [(s.engine, s.threads) for s in found] == [("openvino", 1), ("openvino", 2), ("onnxruntime", 1), ("onnxruntime", 2)]
+
+
+def test_setup_that_cannot_run_is_an_outcome_with_its_reason(tmp_path: Path) -> None:
+    (outcome,) = bench.bench([Setup()], [tmp_path / "none.jpg"], runs=1, warm_up=0)
+    assert outcome.measurement is None
+    assert "none.jpg" in str(outcome.error)
+    assert "not measured: " in as_text([outcome])
+
+
+def test_measurement_crosses_the_process_border_unchanged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = measure(FakePipeline, [PHOTO], runs=1, warm_up=0, batch=1, clock=itertools.count().__next__)
+    stand_in = tmp_path / "stand_in"
+    stand_in.write_text(f"#!{sys.executable}\nimport sys\nsys.stdin.read()\nprint({bench.json.dumps(bench.asdict(found))!r})\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(bench.sys, "executable", str(stand_in))
+    (outcome,) = bench.bench([Setup()], [tmp_path / "any.jpg"], runs=1, warm_up=0)
+    assert outcome.measurement == found
+    assert as_text([outcome]).splitlines()[1].split()[:5] == ["fake", "cpu", "fp32", "1", "1"]

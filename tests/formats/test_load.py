@@ -1,0 +1,142 @@
+"""Format files: what is refused and how it is named, and a country added from a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openplate.errors import FormatError
+from openplate.formats import Automaton, load_formats, select
+from openplate.formats.load import parse_colour, parse_format, parse_pattern
+from openplate.formats.model import Piece
+
+CLASSES = {"d": tuple("0123456789"), "L": ("A", "B"), "town": ("X", "YZ")}
+
+ATLANTIS = """
+country = "aq"
+name = "Atlantis"
+weight = 0.5
+
+[classes]
+town = ["PO", "TRI"]
+
+[[types]]
+id = "car"
+title = "cars"
+size_mm = [520, 110]
+rows = [{ baseline_mm = 92, fields = [
+  { text = "{town}", height_mm = 75, width_mm = 44, pitch_mm = 50 },
+  { mark = "-", height_mm = 75, width_mm = 20, pitch_mm = 24 },
+  { text = "{d:2-3}", height_mm = 75, width_mm = 44, pitch_mm = 50 },
+] }]
+"""
+
+
+def changed(old: str, new: str) -> str:
+    assert old in ATLANTIS
+    return ATLANTIS.replace(old, new)
+
+
+def test_new_country_from_a_folder_is_found_selected_and_its_text_matched(tmp_path: Path) -> None:
+    (tmp_path / "atlantis.toml").write_text(ATLANTIS, encoding="utf8")
+    formats = load_formats(str(tmp_path))
+    (atlantis,) = select(formats, ["AQ"])
+    assert atlantis.name == "Atlantis"
+    names = [t.name for t in Automaton(atlantis.types).matches("TRI45")]
+    assert names == ["AQ/car"]
+    assert [t.name for f in formats for t in Automaton(f.types).matches("TRI45") if f.code == "AQ"] == ["AQ/car"]
+    assert Automaton(atlantis.types).matches("TRI4567") == ()
+    assert "AQ" not in [f.code for f in load_formats()]
+
+
+def test_folder_with_a_shipped_code_replaces_that_country(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(changed('"aq"', '"sk"'), encoding="utf8")
+    (slovakia,) = select(load_formats(str(tmp_path)), ["sk"])
+    assert slovakia.name == "Atlantis"
+
+
+def test_folder_without_format_files_gives_format_error_naming_it(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="found none") as caught:
+        load_formats(str(tmp_path / "empty"))
+    assert "empty" in str(caught.value)
+
+
+def test_select_keeps_the_order_asked_for_and_any_case() -> None:
+    assert [f.code for f in select(load_formats(), ["sk", "CZ", "any"])] == ["SK", "CZ", "ANY"]
+
+
+def test_unknown_code_gives_error_that_lists_the_known() -> None:
+    with pytest.raises(FormatError, match=r"'xx' is not known; known are: .*\bru\b"):
+        select(load_formats(), ["xx"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "Atlantis"', 'name = "Atlantis"\ncolor = "red"', r"the file: unknown key 'color'"),
+        ('title = "cars"', 'title = "cars"\nwidth_mm = 1', r"type car: .*unknown key 'width_mm'"),
+        ("baseline_mm = 92,", "baseline_mm = 92, base = 1,", r"row: unknown key 'base'"),
+        ('mark = "-",', 'mark = "-", colour = "#000000",', r"field: unknown key 'colour'"),
+        ('mark = "-",', 'mark = "-", text = "A",', r"either 'text' \(read\) or 'mark'"),
+        ('name = "Atlantis"\n', "", r"key 'name' is missing"),
+        ("size_mm = [520, 110]\n", "", r"key 'size_mm' is missing"),
+        ("{town}", "{village}", r"class 'village' is not defined; defined are L, d, town"),
+        ("{d:2-3}", "{d:3-2}", r"is not a range"),
+        ("{d:2-3}", "{d", r"cannot be read from '\{d'"),
+        ("{d:2-3}", "{d:2-3}ß", r"character 'ß' is not in the charset"),
+        ('"TRI"', '"TRI", "PO"', r"classes.town: .*none twice"),
+        ('"TRI"', '"tri"', r"classes.town: character 't' is not in the charset"),
+        ("[classes]", "[classes", r"not a TOML file"),
+        ("size_mm = [520, 110]", "size_mm = [520]", r"not enough values"),
+        ("size_mm = [520, 110]", 'size_mm = [520, 110]\ncolours = [["white", "#000000"]]', r"colour 'white': expected #rrggbb"),
+        (
+            "size_mm = [520, 110]",
+            'size_mm = [520, 110]\nmarks = [{ kind = "star", box_mm = [0, 0, 9, 9] }]',
+            r"kind 'star' is not one of band, rect",
+        ),
+    ],
+)
+def test_wrong_file_gives_format_error_with_file_and_reason(tmp_path: Path, old: str, new: str, said: str) -> None:
+    file = tmp_path / "atlantis.toml"
+    file.write_text(changed(old, new), encoding="utf8")
+    with pytest.raises(FormatError, match=said) as caught:
+        load_formats(str(tmp_path))
+    assert str(caught.value).startswith(str(file))
+
+
+def test_two_types_of_one_id_give_format_error() -> None:
+    twice = ATLANTIS + ATLANTIS[ATLANTIS.index("[[types]]") :]
+    with pytest.raises(FormatError, match=r"aq.toml: types: each id once, got \['car', 'car'\]"):
+        parse_format(twice, "aq.toml")
+
+
+def test_pattern_gives_one_piece_per_token() -> None:
+    assert parse_pattern("{town}7{d*3}{L:1-2}", CLASSES) == (
+        Piece(("X", "YZ"), 1, 1),
+        Piece(("7",), 1, 1),
+        Piece(tuple("0123456789"), 3, 3),
+        Piece(("A", "B"), 1, 2),
+    )
+
+
+def test_pattern_with_none_to_two_is_allowed_and_none_to_none_is_not() -> None:
+    assert parse_pattern("{d:0-2}", CLASSES)[0].least == 0
+    with pytest.raises(FormatError, match="is not a range"):
+        parse_pattern("{d:0-0}", CLASSES)
+
+
+def test_colour_is_red_green_blue() -> None:
+    assert parse_colour("#102aFF") == (16, 42, 255)
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    (plate_type,) = parse_format(ATLANTIS, "aq.toml").types
+    assert plate_type.weight == 1.0
+    assert plate_type.glyphs == "plain"
+    assert plate_type.border_mm == 3.0
+    assert plate_type.area_mm == (8.0, 512.0)
+    assert plate_type.colours == (("#f4f4f0", "#141414"),)
+    assert not plate_type.loose
+    assert plate_type.lines == 1
+    assert plate_type.longest == 6
