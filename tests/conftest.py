@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,9 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def draw_in_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training draws its shards in a thread of the test's own process: starting another one takes seconds."""
+    monkeypatch.setattr("openplate.train.shards.ProcessPoolExecutor", lambda workers, *_, **__: ThreadPoolExecutor(workers))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from openplate.detect.detector import Detector
-from openplate.errors import ConfigError
+from openplate.errors import ConfigError, SourceError
 from openplate.formats import load_formats
 from openplate.geometry import box_to_quad, grow_quad, quad_size
 from openplate.read.reader import Reader
@@ -48,7 +49,7 @@ class Options:
 
 
 class Pipeline:
-    """Reads plates in images.
+    """Reads plates in images, as `options` say; the keyword arguments change single options: `Pipeline(country="ru,kz", threads=2)`.
 
     Raises:
         ConfigError: `min_confidence` is not within 0-1.
@@ -57,7 +58,23 @@ class Pipeline:
         EngineError: the engine, device or precision is not available.
     """
 
-    def __init__(self, options: Options = Options()) -> None:
+    def __init__(
+        self,
+        options: Options = Options(),
+        *,
+        country: str | Sequence[str] | None = None,
+        only: str | Sequence[str] | None = None,
+        min_confidence: float | None = None,
+        engine: str | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        given = {"min_confidence": min_confidence, "engine": engine, "precision": precision, "threads": threads}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        for name, codes in (("country", country), ("only", only)):
+            if codes is not None:
+                changes[name] = tuple(codes.replace(" ", "").split(",")) if isinstance(codes, str) else tuple(codes)
+        options = replace(options, **changes)
         if not 0 <= options.min_confidence <= 1:
             raise ConfigError(f"min_confidence: expected 0 to 1, got {options.min_confidence}")
         self.options = options
@@ -71,9 +88,14 @@ class Pipeline:
         """The plates of an image `(H, W, 3) uint8 RGB`, or of a file (its first frame).
 
         Raises:
-            SourceError: the file cannot be read.
+            SourceError: the file cannot be read, or the array is not an image.
         """
-        frame = Frame(source, "") if isinstance(source, np.ndarray) else read_image(source)[0]
+        if isinstance(source, np.ndarray):
+            if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8 or min(source.shape[:2]) < 8:
+                raise SourceError(f"expected an image as (H, W, 3) uint8 RGB of at least 8 px, got {source.shape} {source.dtype}")
+            frame = Frame(source, "")
+        else:
+            frame = read_image(source)[0]
         return list(self.read_frame(frame).plates)
 
     def read_frame(self, frame: Frame, decode_ms: float = 0.0) -> PhotoResult:
@@ -149,7 +171,7 @@ class Pipeline:
 
 
 def _plausible(refined: Quad, coarse: Quad) -> bool:
-    """Whether a corrected quad is convex and between half and twice the size of the coarse one."""
+    """Whether a corrected quad is convex and has between 0.4 and 2.5 times the area of the coarse one."""
     if not np.isfinite(refined).all() or not cv2.isContourConvex(refined.reshape(4, 1, 2).astype(np.float32)):
         return False
     ratio = float(cv2.contourArea(refined)) / max(1.0, float(cv2.contourArea(np.ascontiguousarray(coarse, dtype=np.float32))))

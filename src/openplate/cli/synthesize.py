@@ -41,9 +41,15 @@ def synthesize(
     """
     from openplate.formats import load_formats, select
     from openplate.synthesize.dataset import write_crops, write_scenes
+    from openplate.synthesize.plates import drawable
 
     known = load_formats(*formats)
-    chosen = select(known, _codes(country)) or known
+    chosen = select(known, _codes(country))
+    if not chosen:
+        chosen = drawable(known)
+        if len(chosen) < len(known):
+            left_out = " ".join(f.code.lower() for f in known if f not in chosen)
+            click.echo(f"no font with Chinese characters is installed (Debian: fonts-noto-cjk): drawing without {left_out}", err=True)
     width, separator, height = size.partition("x")
     if not (separator and width.isdigit() and height.isdigit() and int(width) >= 160 and int(height) >= 120):
         raise click.BadParameter(f"expected WIDTHxHEIGHT of at least 160x120, got {size!r}", param_hint="--size")

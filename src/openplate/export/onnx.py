@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from openplate.engine import open_network
 from openplate.errors import ConfigError, WeightsError
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, MARGIN_X, MARGIN_Y
 from openplate.straighten import HEIGHT, WIDTH
+from openplate.train.loop import load_checkpoint
 from openplate.train.networks.crnn import Crnn
 from openplate.train.networks.detector import Detector
 from openplate.train.networks.straightener import Straightener
@@ -66,7 +68,11 @@ def build_network(state: dict[str, Any]) -> nn.Module:
         network = Straightener()
     else:
         raise ConfigError(f"kind {state['kind']!r} is not one of reader, detector, straightener")
-    network.load_state_dict(state["network"])
+    network.load_state_dict(state.get("average", state["network"]))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.numel() >= 256:
+                parameter.copy_(parameter.half().float())  # what the file will hold
     return network.eval()
 
 
@@ -84,11 +90,11 @@ def export_checkpoint(checkpoint: Path, target: Path, extra: dict[str, str] | No
     Raises:
         WeightsError: the checkpoint cannot be read, or an engine's output differs by more than the tolerance.
     """
+    state = load_checkpoint(checkpoint)
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=False)
         network = build_network(state)
-    except (OSError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{checkpoint}: expected a checkpoint of openplate train: {error}") from None
+    except (KeyError, RuntimeError):
+        raise WeightsError(f"{checkpoint}: its weights do not fit a {state['kind']} of settings {state['settings']}; train again") from None
     kind = state["kind"]
     rng = np.random.default_rng(0)
     wrapper: nn.Module
@@ -113,17 +119,20 @@ def export_checkpoint(checkpoint: Path, target: Path, extra: dict[str, str] | No
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         partial = Path(folder) / target.name
-        torch.onnx.export(
-            wrapper,
-            (torch.from_numpy(sample),),
-            str(partial),
-            dynamo=False,
-            opset_version=17,
-            input_names=[name],
-            output_names=["output"],
-            dynamic_axes={name: axes, "output": {0: "n"}},
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tracing warns that it is old, and of fixed sizes: outputs are compared below
+            torch.onnx.export(
+                wrapper,
+                (torch.from_numpy(sample),),
+                str(partial),
+                dynamo=False,
+                opset_version=17,
+                input_names=[name],
+                output_names=["output"],
+                dynamic_axes={name: axes, "output": {0: "n"}},
+            )
         wrapper.eval()
+        halve_weights(partial)
         write_metadata(partial, metadata)
         with torch.inference_mode():
             expected = wrapper(torch.from_numpy(sample)).numpy()
@@ -159,6 +168,25 @@ def training_summary(folder: Path) -> str:
     config["photos"] = [Path(p).name for p in config.get("photos", [])]
     config["loop"]["start_from"] = Path(config["loop"]["start_from"]).name
     return json.dumps(config, ensure_ascii=False, separators=(",", ":"))
+
+
+def halve_weights(path: Path) -> None:
+    """Stores the large weights of a file as float16 behind a cast: half the size on disk, computed in the engine's precision as before."""
+    import onnx
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    casts = []
+    for tensor in list(graph.initializer):
+        if tensor.data_type != onnx.TensorProto.FLOAT or int(np.prod(tensor.dims)) < 256:
+            continue
+        half = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor).astype(np.float16), tensor.name + "_half")
+        graph.initializer.remove(tensor)
+        graph.initializer.append(half)
+        casts.append(onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
+    onnx.save(model, str(path))
 
 
 def write_metadata(path: Path, metadata: dict[str, str]) -> None:

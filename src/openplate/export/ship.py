@@ -36,6 +36,7 @@ def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIB
     Raises:
         WeightsError: the file is not a reader.
     """
+    Reader(path, load_formats())  # what is no reader is refused before its file is changed
     write_metadata(path, {"slope": "1", "offset": "0"})
     reader = Reader(path, load_formats())
     pairs: list[tuple[float, bool]] = []

@@ -6,6 +6,7 @@ lazily and kept, so a step costs one dictionary look-up after its first use.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 from openplate.formats.model import PlateType
@@ -15,7 +16,7 @@ START = 0
 
 
 class Automaton:
-    """Accepts the texts of `types`. States are whole numbers: `START`, `DEAD`, and those that `step` returns."""
+    """Accepts the texts of `types`. States are whole numbers: `START`, `DEAD`, and those that `step` returns. Safe for several threads."""
 
     def __init__(self, types: Iterable[PlateType]) -> None:
         self.types = tuple(types)
@@ -27,6 +28,7 @@ class Automaton:
         self._ids: dict[frozenset[int], int] = {}
         self._steps: dict[tuple[int, str], int] = {}
         self._accepts: dict[int, tuple[PlateType, ...]] = {}
+        self._lock = threading.Lock()
         self._state(self._close(starts))
 
     def step(self, state: int, character: str) -> int:
@@ -37,7 +39,8 @@ class Automaton:
         known = self._steps.get(key)
         if known is None:
             targets = [t for node in self._sets[state] for t in self._edges[node].get(character, ())]
-            known = self._steps[key] = self._state(self._close(targets)) if targets else DEAD
+            with self._lock:
+                known = self._steps[key] = self._state(self._close(targets)) if targets else DEAD
         return known
 
     def run(self, text: str) -> int:

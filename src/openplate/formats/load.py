@@ -75,6 +75,8 @@ def parse_format(text: str, source: str) -> Format:
         types = tuple(_parse_type(code, entry, classes) for entry in data["types"])
         if not types:
             raise FormatError("types: expected at least one [[types]] table")
+        if float(data.get("weight", 1.0)) <= 0 or any(t.weight <= 0 for t in types):
+            raise FormatError("weight: expected a number above 0, for the country and for each type")
         ids = [t.id for t in types]
         if len(set(ids)) != len(ids):
             raise FormatError(f"types: each id once, got {ids}")

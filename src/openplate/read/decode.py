@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,10 @@ NO_FORMAT_PRIOR = 0.01
 TIGHT_LOG_SIZE = 20.0
 """A grammar that allows up to e^20 texts (Russian cars: e^19.5) has prior 1; each further factor e lowers it by `SIZE_PENALTY` (in the logarithm)."""
 SIZE_PENALTY = 0.3
+RARITY_PENALTY = 0.3
+"""A type that is e times rarer than the commonest one has a prior lower by this (in the logarithm)."""
 NOT_HINTED_PRIOR = 0.02
+OTHER_LINES_PRIOR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class Decoder:
         self._hinted = {f.code for f in hinted}
         self._weight = {f.code: f.weight for f in used}
         self._automaton = Automaton(t for f in used for t in f.types)
-        self._priors: dict[int, float] = {}
+        self._type_priors = self._weigh_types()
+        self._priors: dict[tuple[int, int], float] = {}
 
     def decode(self, views: Sequence[NDArray[np.float32]], most: int = 5) -> Reading:
         """The reading of one plate.
@@ -87,18 +92,25 @@ class Decoder:
             most: candidates wanted at most.
         """
         all_steps = [compress(view) for view in views]
-        results = [search(steps, self._step, self._bound, self._prior, START, most) for steps in all_steps]
+        lines = self._lines(views[0])
+        prior = partial(self._prior, lines)
+        results = [search(steps, self._step, self._bound, prior, START, most) for steps in all_steps]
         if len(views) == 1:
             found, rest = list(results[0].found), results[0].rest
         else:
-            found, rest = self._combine(all_steps, [f for r in results for f in r.found], [r.rest for r in results])
+            found, rest = self._combine(all_steps, lines, [f for r in results for f in r.found], [r.rest for r in results])
+        if self._strict:
+            # What the choice rules out weighs as a text of no format does: a hardly possible text is not sure because nothing else was allowed.
+            ruled_out = (max(0.0, 1 - sum(f.probability for f in r.found)) for r in results)
+            rest += NO_FORMAT_PRIOR * math.prod(ruled_out) ** (1 / len(results))
         total = sum(f.score for f in found) + rest
         if not found or total <= 0 or not found[0].ids:
             return Reading("", 0.0, (), (), None, None, 1)
-        lines = self._lines(views[0])
         shares = [f.score / total for f in found]
-        candidates = []
-        for entry, share in zip(found[:most], shares, strict=False):
+        candidates: list[Candidate] = []
+        for entry, share in zip(found, shares, strict=True):
+            if not entry.ids or len(candidates) == most:
+                continue
             text = self.charset.decode(entry.ids)
             best = self.best_type(text, lines)
             candidates.append(Candidate(text, self.calibration(share), best.name if best else None))
@@ -128,15 +140,15 @@ class Decoder:
 
         return max(self._automaton.matches(text), key=weight, default=None)
 
-    def _combine(self, all_steps: list[Steps], found: list[Found], rests: list[float]) -> tuple[list[Found], float]:
-        """Texts of all looks under the geometric mean of their probabilities; the rest is bounded by the mean of the rests."""
+    def _combine(self, all_steps: list[Steps], lines: int, found: list[Found], rests: list[float]) -> tuple[list[Found], float]:
+        """Texts of all looks under the geometric mean of their probabilities; that of the rests bounds the rest (Hölder's inequality)."""
         merged = []
         for ids in {f.ids for f in found}:
             logs = [math.log(max(1e-9, text_probability(steps, list(ids)))) for steps in all_steps]
             probability = math.exp(sum(logs) / len(logs))
-            merged.append(Found(ids, probability, probability * self._prior(self._run(ids))))
+            merged.append(Found(ids, probability, probability * self._prior(lines, self._run(ids))))
         merged.sort(key=lambda f: (-f.score, f.ids))
-        return merged, sum(rests) / len(rests)
+        return merged, math.prod(rests) ** (1 / len(rests))
 
     def _run(self, ids: tuple[int, ...]) -> int:
         return self._automaton.run(self.charset.decode(ids))
@@ -148,18 +160,36 @@ class Decoder:
     def _bound(self, state: int) -> float:
         return 1.0 if state != DEAD else NO_FORMAT_PRIOR
 
-    def _prior(self, state: int) -> float:
-        """Largest prior of the types that accept here; a text that none accepts keeps a little, unless the choice is strict."""
-        known = self._priors.get(state)
+    def _prior(self, lines: int, state: int) -> float:
+        """Largest prior of the types that accept here, less for those with other `lines`; a text that none accepts keeps a little, unless the choice is strict.
+
+        "" has prior 1: where nothing is written, nothing has to be read.
+        """
+        known = self._priors.get((state, lines))
         if known is None:
-            known = 0.0 if self._strict else NO_FORMAT_PRIOR
+            known = 1.0 if state == START else 0.0 if self._strict else NO_FORMAT_PRIOR
             for plate_type in self._automaton.accepted(state):
-                value = math.exp(-SIZE_PENALTY * max(0.0, plate_type.log_size - TIGHT_LOG_SIZE)) * (LOOSE_PRIOR if plate_type.loose else 1.0)
-                if self._hinted and plate_type.country not in self._hinted:
-                    value *= NOT_HINTED_PRIOR
-                known = max(known, value)
-            self._priors[state] = known
+                known = max(known, self._type_priors[plate_type.name] * (1.0 if plate_type.lines == lines else OTHER_LINES_PRIOR))
+            self._priors[state, lines] = known
         return known
+
+    def _weigh_types(self) -> dict[str, float]:
+        """Prior of each type by name; the largest is 1 before hints."""
+        totals: dict[str, float] = {}
+        for plate_type in self._automaton.types:
+            totals[plate_type.country] = totals.get(plate_type.country, 0.0) + plate_type.weight
+        share = {t.name: self._weight[t.country] * t.weight / totals[t.country] for t in self._automaton.types}
+        most = max(share.values(), default=1.0)
+        priors = {}
+        for plate_type in self._automaton.types:
+            size = max(0.0, plate_type.log_size - TIGHT_LOG_SIZE)
+            value = math.exp(-SIZE_PENALTY * size) * (share[plate_type.name] / most) ** RARITY_PENALTY
+            if plate_type.loose:
+                value *= LOOSE_PRIOR
+            if self._hinted and plate_type.country not in self._hinted:
+                value *= NOT_HINTED_PRIOR
+            priors[plate_type.name] = value
+        return priors
 
     def _lines(self, view: NDArray[np.float32]) -> int:
         if self.rows < 2:
@@ -184,7 +214,9 @@ def character_shares(texts: Sequence[str], shares: Sequence[float]) -> list[floa
 def _matches(first: str, second: str) -> list[int]:
     """Indices of `first` that a shortest edit script to `second` leaves alone (Levenshtein)."""
     if len(first) == len(second):
-        return [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a == b]
+        equal = [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a == b]
+        if len(first) - len(equal) <= 2:  # no script is shorter
+            return equal
     rows, columns = len(first) + 1, len(second) + 1
     cost = [[i + j if i * j == 0 else 0 for j in range(columns)] for i in range(rows)]
     for i in range(1, rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -107,14 +108,9 @@ def defocus(picture: Picture, plate_height: float, rng: random.Random, difficult
 def record(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
     """Sensor and codec: noise, sharpening, lost lines of interlaced video, JPEG."""
     if rng.random() < 0.55 * difficulty + 0.1:
-        noise = np.empty(picture.shape, np.int16)
-        cv2.setRNGSeed(rng.getrandbits(31))
-        spread = float(picture.std())
+        spread = float(picture[::2, ::2].std())
         sigma = min(rng.uniform(1, 14), 0.4 * spread + 0.5) * (0.4 + 0.6 * difficulty)
-        cv2.randn(noise, np.zeros(1), np.array([sigma]))
-        if rng.random() < 0.4:
-            noise = np.asarray(cv2.blur(noise, (2, 2)), np.int16)
-        picture = np.asarray(cv2.add(picture, noise, dtype=cv2.CV_8U), dtype=np.uint8)
+        picture = _add_noise(picture, sigma, rng.random() < 0.4, rng)
     if rng.random() < 0.3 * difficulty:
         soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 1.8))
         amount = rng.uniform(0.3, 1.8)
@@ -125,3 +121,27 @@ def record(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
         decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if picture.ndim == 2 else cv2.IMREAD_COLOR)
         picture = np.asarray(decoded, dtype=np.uint8)
     return picture
+
+
+_NOISE_SIDE, _NOISE_SIGMA = 640, 36.0
+
+
+@lru_cache(maxsize=2)
+def _noise_bank(coarse: bool) -> NDArray[np.uint8]:
+    """Fixed noise about 128 with a standard deviation of 36, `(640, 640, 3)`; a random part of it serves as a picture's noise. `coarse` has larger grains."""
+    noise = np.random.default_rng(20).normal(0, 1, (_NOISE_SIDE, _NOISE_SIDE, 3)).astype(np.float32)
+    if coarse:
+        noise = np.asarray(cv2.blur(noise, (2, 2)), dtype=np.float32) * 2
+    return np.clip(np.round(128 + _NOISE_SIGMA * noise), 0, 255).astype(np.uint8)
+
+
+def _add_noise(picture: Picture, sigma: float, coarse: bool, rng: random.Random) -> Picture:
+    height, width = picture.shape[:2]
+    bank = _noise_bank(coarse)
+    if height > _NOISE_SIDE or width > _NOISE_SIDE:
+        bank = np.tile(bank, (-(-height // _NOISE_SIDE), -(-width // _NOISE_SIDE), 1))
+    y, x = rng.randint(0, bank.shape[0] - height), rng.randint(0, bank.shape[1] - width)
+    part = bank[y : y + height, x : x + width]
+    part = np.ascontiguousarray(part[..., 0] if picture.ndim == 2 else part)
+    amount = sigma / _NOISE_SIGMA
+    return np.asarray(cv2.addWeighted(picture, 1.0, part, amount, -128 * amount), dtype=np.uint8)

@@ -118,14 +118,15 @@ def mix_crops(
 ) -> Iterator[tuple[Crop, str]]:
     """Endless (crop, text): drawn crops, with `real_share` of photographed again real plates and `empty_share` of places without a plate (text "").
 
-    The shares are zero where the material lacks what they need.
+    `real_share` counts as zero where there are no patches.
     """
     rng = random.Random(seed)
     drawn = draw_crops(formats, rng.getrandbits(48), difficulty, views)
     weights = material.patch_weights()
+    real_share = real_share if material.patches else 0.0
     while True:
         kind = rng.random()
-        if kind < real_share and material.patches:
+        if kind < real_share:
             patch = rng.choices(material.patches, weights)[0]
             photo, quad = view(patch.image, patch.quad, rng, difficulty * rng.uniform(0.3, 0.9))
             yield rectify(photo, jitter_quad(quad, rng, 0.05)), patch.text

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openplate.dataset import DatasetWriter, LabelledImage, LabelledPlate
+from openplate.dataset import LABELS, DatasetWriter, LabelledImage, LabelledPlate
 from openplate.errors import DatasetError
 from openplate.formats.model import Format
 from openplate.sources import write_image
@@ -27,8 +27,7 @@ def write_crops(out: Path, formats: Sequence[Format], count: int, seed: int, dif
         OpenPlateError: a Chinese plate is to be drawn and no font has its characters.
         DatasetError: the folder holds a data set already.
     """
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    with DatasetWriter(out) as writer:
+    with _begin(out) as writer:
         for i, entry in enumerate(islice(draw_crops(formats, seed, difficulty, views=1), count)):
             country = entry.type.country if entry.type else ""
             image = np.asarray(cv2.cvtColor(entry.photo, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
@@ -49,8 +48,7 @@ def write_scenes(
     pool = load_photos(photos, held_out=False)
     if photos and not pool:
         raise DatasetError(f"{', '.join(map(str, photos))}: expected photos with labelled plates, found only whole-image crops")
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    with DatasetWriter(out) as writer:
+    with _begin(out) as writer:
         for i in range(count):
             if pool:
                 photo = rng.choice(pool)
@@ -59,6 +57,13 @@ def write_scenes(
                 image, plates = draw_scene(rng.getrandbits(32), size[0], size[1], formats)
             _add(writer, out, i, image, tuple(LabelledPlate(p.text, p.country or "", p.quad) for p in plates), "jpg")
             done(1)
+
+
+def _begin(out: Path) -> DatasetWriter:
+    if (out / LABELS).exists():
+        raise DatasetError(f"{out}: holds a data set already; give another folder, or delete it")
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    return DatasetWriter(out)
 
 
 def _add(writer: DatasetWriter, out: Path, number: int, image: Image, plates: tuple[LabelledPlate, ...], suffix: str) -> None:

@@ -62,6 +62,7 @@ _OUTLINES: dict[str, tuple[str, ...]] = {
     "Y": ("0,0 .5,.5 1,0; .5,.5 .5,1", "0,0 .54,.6; 1,0 .36,.92* .1,1"),
     "Z": ("0,0 1,0 0,1 1,1",),
 }
+_DRAWN_HEIGHT = 144
 _NARROW = {"1": 0.62, "I": 0.4, "J": 0.88, "E": 0.92, "F": 0.92, "L": 0.9}
 _WIDE = {"M": 1.1, "W": 1.18, "Q": 1.04}
 
@@ -101,7 +102,7 @@ def sample_style(name: str, rng: random.Random) -> GlyphStyle:
         if len(outlines) > 1
     )
     stroke = round(stroke * rng.choice((0.85, 0.93, 1.0, 1.0, 1.08, 1.18)), 3)
-    return GlyphStyle(stroke, max(0.25, min(1.0, rounding + rng.choice((-0.2, 0.0, 0.0, 0.1)))), flat, equal, variants)
+    return GlyphStyle(stroke, max(0.25, min(1.0, rounding + rng.choice((-0.4, -0.2, 0.0, 0.0, 0.1)))), flat, equal, variants)
 
 
 def outline_characters() -> str:
@@ -117,7 +118,7 @@ def glyph_width(character: str, style: GlyphStyle) -> float:
 
 
 def outline_glyph(character: str, style: GlyphStyle, width_px: int, height_px: int) -> Mask:
-    """A glyph from our own outlines, filling `(height_px, width_px)`; the bitmap is shared, copy it before changing it.
+    """A glyph from our own outlines, filling `(height_px, width_px)`.
 
     Raises:
         KeyError: the character has no outline (see `outline_characters`).
@@ -132,13 +133,15 @@ def outline_glyph(character: str, style: GlyphStyle, width_px: int, height_px: i
         return mask
     outlines = _OUTLINES[character]
     outline = outlines[dict(style.variants).get(character, 0) % len(outlines)]
-    return _draw_outline(outline, style.stroke, style.rounding, style.flat_ends, width_px, height_px)
+    # Drawn large once for each rough proportion, then scaled: sizes differ from plate to plate, proportions hardly.
+    width = max(8, round(_DRAWN_HEIGHT * width_px / height_px / 8) * 8)
+    drawn = _draw_outline(outline, style.stroke, style.rounding, style.flat_ends, width, _DRAWN_HEIGHT)
+    shrinking = height_px < _DRAWN_HEIGHT
+    return np.asarray(cv2.resize(drawn, (width_px, height_px), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-@lru_cache(maxsize=60_000)
-def _draw_outline(outline: str, stroke_fraction: float, rounding: float, flat_ends: bool, width_px: int, height_px: int) -> Mask:
-    scale = 4 if height_px < 60 else 2
-    width, height = width_px * scale, height_px * scale
+@lru_cache(maxsize=20_000)
+def _draw_outline(outline: str, stroke_fraction: float, rounding: float, flat_ends: bool, width: int, height: int) -> Mask:
     thickness = min(max(2.0, stroke_fraction * height), width * 0.42)
     canvas = np.zeros((height, width), np.uint8)
     span = np.array([width - thickness, height - thickness])
@@ -150,7 +153,7 @@ def _draw_outline(outline: str, stroke_fraction: float, rounding: float, flat_en
         if flat_ends and not closed:
             path = _extend_ends(path, points, thickness)
         cv2.polylines(canvas, [np.round(path * 16).astype(np.int32)], closed, 255, round(thickness), cv2.LINE_AA, 4)
-    return np.asarray(cv2.resize(canvas, (width_px, height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return canvas
 
 
 def _parse_stroke(text: str) -> tuple[list[tuple[float, float]], list[bool], bool]:
@@ -202,8 +205,8 @@ class SystemFont:
 
 # Families under OFL, Apache or Bitstream Vera licences whose capitals resemble those of plates.
 _LATIN_FAMILIES = (
-    "DejaVuSans-Bold", "DejaVuSansCondensed-Bold", "DejaVuSansCondensed", "DejaVuSans", "DejaVuSansMono-Bold", "LiberationSans-Bold", "LiberationSans-Regular",
-    "LiberationMono-Bold", "RobotoCondensed-Bold", "RobotoCondensed-Regular", "Roboto-Medium", "Roboto-Bold", "Roboto-Regular", "OpenSans-CondBold", "OpenSans-Semibold",
+    "DejaVuSans-Bold", "DejaVuSansCondensed-Bold", "DejaVuSansCondensed", "DejaVuSans", "DejaVuSansMono-Bold",
+    "RobotoCondensed-Bold", "RobotoCondensed-Regular", "Roboto-Medium", "Roboto-Bold", "Roboto-Regular", "OpenSans-CondBold", "OpenSans-Semibold",
     "Lato-Bold", "Lato-Medium", "NotoSans-CondensedBold", "NotoSans-CondensedMedium", "NotoSans-Bold", "NotoSansMono-Bold", "routed-gothic", "routed-gothic-narrow",
     "OSP-DIN", "BebasNeue-Bold", "BebasNeue-Regular", "ClearSans-Bold", "ClearSans-Medium", "Carlito-Bold", "JetBrainsMono-Bold", "JetBrainsMono-Medium",
     "Inconsolata-Bold", "Cabin-Bold", "Cabin-SemiBold",
@@ -230,6 +233,11 @@ def latin_fonts() -> tuple[SystemFont, ...]:
     return tuple(SystemFont(installed[name]) for name in _LATIN_FAMILIES if name in installed)
 
 
+def has_chinese_fonts() -> bool:
+    """Whether `chinese_fonts` would find one."""
+    return any(name in _installed() for name in _CHINESE_FAMILIES)
+
+
 @lru_cache(maxsize=1)
 def chinese_fonts() -> tuple[SystemFont, ...]:
     """The usable system fonts for Chinese characters (simplified forms).
@@ -244,9 +252,21 @@ def chinese_fonts() -> tuple[SystemFont, ...]:
     return fonts
 
 
-@lru_cache(maxsize=60_000)
 def font_glyph(character: str, font: SystemFont, width_px: int, height_px: int, stretch: bool) -> Mask:
     """A glyph of a system font with its ink scaled to `height_px`; `stretch` fills the width too, otherwise the glyph keeps its own width up to `width_px`."""
+    ink = _font_ink(character, font)
+    cap_height = 96 * 0.72
+    own = ink.shape[1] * (height_px / cap_height) * (width_px / (height_px * 0.62))
+    width = width_px if stretch else max(1, int(min(width_px, max(own, width_px * 0.18))))
+    mask = np.zeros((height_px, width_px), np.uint8)
+    x = (width_px - width) // 2
+    mask[:, x : x + width] = cv2.resize(ink, (width, height_px), interpolation=cv2.INTER_AREA)
+    return mask
+
+
+@lru_cache(maxsize=10_000)
+def _font_ink(character: str, font: SystemFont) -> Mask:
+    """A glyph at 96 px, cut to its ink."""
     from PIL import Image, ImageDraw
 
     face = _face(font.path, font.index)
@@ -257,13 +277,7 @@ def font_glyph(character: str, font: SystemFont, width_px: int, height_px: int, 
     rows, columns = np.flatnonzero(ink.max(axis=1) > 64), np.flatnonzero(ink.max(axis=0) > 64)
     if len(rows) and len(columns):
         ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    cap_height = 96 * 0.72
-    own = ink.shape[1] * (height_px / cap_height) * (width_px / (height_px * 0.62))
-    width = width_px if stretch else max(1, int(min(width_px, max(own, width_px * 0.18))))
-    mask = np.zeros((height_px, width_px), np.uint8)
-    x = (width_px - width) // 2
-    mask[:, x : x + width] = cv2.resize(ink, (width, height_px), interpolation=cv2.INTER_AREA)
-    return mask
+    return ink
 
 
 @lru_cache(maxsize=128)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from openplate.charset import LATIN
 from openplate.formats.load import parse_colour
-from openplate.formats.model import Field, Mark, PlateType, Row
+from openplate.formats.model import Field, Format, Mark, PlateType, Row
 from openplate.geometry import box_to_quad
 from openplate.synthesize.glyphs import (
     GlyphStyle,
@@ -20,6 +21,7 @@ from openplate.synthesize.glyphs import (
     chinese_fonts,
     font_glyph,
     glyph_width,
+    has_chinese_fonts,
     latin_fonts,
     outline_characters,
     outline_glyph,
@@ -112,6 +114,14 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
         _weather(plate, scale, rng, wear)
     image, quad = _surround(plate, margin, rng)
     return DrawnPlate(image, quad, "".join(texts), plate_type)
+
+
+def drawable(formats: Sequence[Format]) -> tuple[Format, ...]:
+    """The formats that can be drawn here: all, or without a font that has Chinese characters those that need none."""
+    own = set(outline_characters())
+    if has_chinese_fonts():
+        return tuple(formats)
+    return tuple(f for f in formats if all(set(choice) <= own for t in f.types for piece in t.pieces for choice in piece.choices))
 
 
 def _vary(colour: tuple[int, int, int], rng: random.Random) -> tuple[int, int, int]:
@@ -252,7 +262,7 @@ def _draw_emblem(mask: Mask, rng: random.Random) -> None:
         angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         shape = np.stack([centre_x + np.cos(angles) * (x1 - x0) / 2, centre_y + np.sin(angles) * min(y1 - y0, x1 - x0) / 2], axis=1)
     points = np.round(shape * 16).astype(np.int32)
-    if rng.random() < 0.75:
+    if rng.random() < 0.65:
         cv2.fillPoly(mask, [points], rng.randint(40, 230), cv2.LINE_AA, 4)
     else:
         cv2.polylines(mask, [points], True, rng.randint(120, 255), max(1, width // 10), cv2.LINE_AA, 4)
@@ -316,6 +326,9 @@ def _draw_mark(plate: Image, mark: Mark, scale: float, rng: random.Random) -> No
         emblem = np.zeros((max(3, y1 - y0), max(3, x1 - x0)), np.uint8)
         _draw_emblem(emblem, rng)
         _blend(plate, None, emblem, x0, y0, colour, width, height)
+    elif mark.kind == "circle" and mark.box_mm[2] - mark.box_mm[0] >= _EMBLEM_MM and rng.random() < 0.5:
+        radius = max(1, (x1 - x0) // 2)
+        cv2.circle(plate, ((x0 + x1) // 2, (y0 + y1) // 2), radius, colour, max(1, radius // rng.randint(2, 4)), cv2.LINE_AA)
     elif mark.kind == "circle":
         cv2.circle(plate, ((x0 + x1) // 2, (y0 + y1) // 2), max(1, (x1 - x0) // 2), colour, -1, cv2.LINE_AA)
     elif mark.kind == "flag":

@@ -54,6 +54,7 @@ class ReaderConfig:
     empty_share: float = 0.03
     easy_steps: int = 3000
     start_difficulty: float = 0.25
+    difficulty: float = 0.85
     validation_crops: int = 1500
 
 
@@ -112,7 +113,9 @@ def build(kind: type[Config], data: dict[str, Any], where: str) -> Config:
         if key not in hints:
             raise ConfigError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(hints))}")
         wanted = hints[key]
-        if dataclasses.is_dataclass(wanted) and isinstance(value, dict) and isinstance(wanted, type):
+        if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}: {key}: expected a table, got {value!r}")
             merged = {**dataclasses.asdict(getattr(defaults, key)), **value}
             values[key] = build(wanted, merged, f"{where}: {key}")
         elif wanted is float and isinstance(value, int) and not isinstance(value, bool):

@@ -73,6 +73,7 @@ class DetectorTask:
     def __init__(self, config: DetectorConfig) -> None:
         self.config = config
         self.settings = {"width": config.width}
+        torch.manual_seed(config.loop.seed)
         self.network: nn.Module = Detector(config.width)
         self._validation: Shard | None = None
 

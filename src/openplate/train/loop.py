@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from openplate.errors import ConfigError
+from openplate.errors import ConfigError, WeightsError
 from openplate.train.config import LoopConfig, save_resolved
 
 Batch = dict[str, Tensor]
@@ -63,17 +63,16 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
         The path of the best checkpoint.
 
     Raises:
-        ConfigError: the device is not there, or `start_from` does not fit the network.
+        ConfigError: the device is not there, `start_from` or the last checkpoint does not fit the network, or the loss is no finite number.
+        WeightsError: `start_from` or the last checkpoint is damaged.
     """
-    device = torch.device(config.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError('device = "cuda": no CUDA device is there; set device = "cpu"')
+    device = _device(config.device)
     folder.mkdir(parents=True, exist_ok=True)
     save_resolved(whole_config, folder / "config.json")
     torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
     network = task.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.start_from:
+    last = folder / "last.pt"
+    if config.start_from and not last.exists():
         load_weights(network, Path(config.start_from))
     average = copy.deepcopy(network).eval()
     decay = [p for p in network.parameters() if p.ndim > 1]
@@ -81,21 +80,24 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
     groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
     step, best = 0, -math.inf
-    last = folder / "last.pt"
-    if last.exists():
-        state = torch.load(last, map_location=device, weights_only=False)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["rng"].cpu())
-        step, best = state["step"], state["best"]
-        _truncate_log(folder / "log.csv", step)
-    started = time.monotonic()
     running: dict[str, float] = {}
     seen = 0
+    if last.exists():
+        state = load_checkpoint(last, device)
+        try:
+            network.load_state_dict(state["network"])
+            average.load_state_dict(state["average"])
+            optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError):
+            raise ConfigError(f"{last}: does not fit this config; go on with the config it began with, or train into another folder") from None
+        step, best = state["step"], state["best"]
+        running, seen = state.get("running", {}), state.get("seen", 0)
+    _truncate_log(folder / "log.csv", step)
+    started = time.monotonic()
     with tqdm(total=config.steps, initial=step, desc=task.kind, file=sys.stderr, mininterval=10, dynamic_ncols=True) as bar:
         for batch in task.batches(step, config.steps):
             network.train()
+            torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, on every device: a resumed run draws what an unbroken one draws
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, config)
             batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
@@ -130,27 +132,54 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
             if at_end or time.monotonic() - started > 60 * config.checkpoint_minutes:
                 started = time.monotonic()
                 state = {"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-                _save(last, {**state, "rng": torch.get_rng_state(), "step": step, "best": best, "kind": task.kind, "settings": task.settings})
+                state |= {"step": step, "best": best, "running": running, "seen": seen, "kind": task.kind, "settings": task.settings}
+                _save(last, state)
             if step == stop_after:
                 break
     return folder / "best.pt"
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What `train` saved in `last.pt` or `best.pt`: kind, settings, network, step and more. Only tensors and plain values are read, no code.
+
+    Raises:
+        WeightsError: the file is missing, damaged or something else.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: expected a checkpoint of openplate train, found no such file")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception:  # noqa: BLE001  what torch raises for a damaged file has no other common root
+        state = None
+    if not isinstance(state, dict) or not {"kind", "settings", "network", "step"} <= set(state):
+        raise WeightsError(f"{path}: expected a checkpoint of openplate train, this file is damaged or something else; take another or train again")
+    return state
 
 
 def load_weights(network: nn.Module, checkpoint: Path) -> None:
     """Loads the weights of a checkpoint whose tensors fit; those of another shape (a larger charset) keep their start values.
 
     Raises:
-        ConfigError: the file is missing or nothing in it fits.
+        ConfigError: nothing in the file fits.
+        WeightsError: the file is missing or damaged.
     """
-    if not checkpoint.exists():
-        raise ConfigError(f"start_from: {checkpoint} is not there")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    state = load_checkpoint(checkpoint)
     source = state.get("average", state["network"])
     own = network.state_dict()
     fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
     if not fitting:
         raise ConfigError(f"start_from: nothing in {checkpoint} fits this network")
     network.load_state_dict({**own, **fitting})
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f'device: expected "cpu" or "cuda", got {name!r}') from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f'device = "{name}": no CUDA device is there; set device = "cpu"')
+    return device
 
 
 def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
@@ -165,12 +194,15 @@ def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
 def _save(path: Path, state: dict[str, Any]) -> None:
     """Writes beside and renames: a full disk or a kill leaves the checkpoint before it."""
     partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    try:
+        torch.save(state, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _log(path: Path, row: dict[str, float]) -> None:
-    new = not path.exists()
+    new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
         if new:
@@ -180,8 +212,8 @@ def _log(path: Path, row: dict[str, float]) -> None:
 
 def _truncate_log(path: Path, step: int) -> None:
     """Drops rows after the checkpoint that training goes on from, so that a resumed run's log equals an unbroken one's."""
-    if path.exists():
-        rows = path.read_text().splitlines()
+    rows = path.read_text().splitlines() if path.exists() else []
+    if rows:
         path.write_text("\n".join([rows[0], *(r for r in rows[1:] if float(r.split(",")[0]) <= step)]) + "\n")
 
 

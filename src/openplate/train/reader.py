@@ -48,7 +48,7 @@ class DrawReaderShard:
     def __call__(self, number: int) -> Shard:
         config = self.config
         first = number * config.shard * config.passes / config.loop.batch
-        difficulty = min(1.0, config.start_difficulty + (1 - config.start_difficulty) * first / max(1, config.easy_steps))
+        difficulty = config.start_difficulty + (config.difficulty - config.start_difficulty) * min(1.0, first / max(1, config.easy_steps))
         material = load_material(config.photos, False)
         seed = config.loop.seed * 1_000_003 + number
         mixed = mix_crops(chosen_formats(config.countries), material, seed, difficulty, config.views, config.real_share, config.empty_share)
@@ -87,6 +87,7 @@ class ReaderTask:
     def __init__(self, config: ReaderConfig) -> None:
         self.config = config
         self.settings = {"characters": CHARACTERS, "width": config.width, "hidden": config.hidden}
+        torch.manual_seed(config.loop.seed)
         self.network: nn.Module = Crnn(len(Charset()), config.width, config.hidden)
         self._validation: dict[str, Shard] = {}
 

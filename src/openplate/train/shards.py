@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from openplate.errors import ConfigError
+
 Shard = dict[str, NDArray[np.generic]]
+
+
+def _end_with_parent() -> None:
+    """Runs in the drawing process: ends it when the training process is gone, also after a kill."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def shard_batches(draw: Callable[[int], Shard], shard_size: int, passes: int, batch: int, first_step: int, steps: int, seed: int) -> Iterator[Shard]:
@@ -17,11 +33,18 @@ def shard_batches(draw: Callable[[int], Shard], shard_size: int, passes: int, ba
 
     Each shard is used `passes` times in an order that only `seed` and the pass decide, so that a resumed run sees what an unbroken one sees.
     `draw` must be picklable: it runs in a process of its own.
+
+    Raises:
+        ConfigError: a shard holds not even one batch.
     """
+    if not 1 <= batch <= shard_size or passes < 1:
+        raise ConfigError(f"expected batch from 1 to shard, and passes from 1; got batch = {batch}, shard = {shard_size}, passes = {passes}")
+    if first_step >= steps:
+        return
     per_pass = shard_size // batch
     per_shard = per_pass * passes
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context) as pool:
+    with ProcessPoolExecutor(1, context, initializer=_end_with_parent) as pool:
         number = first_step // per_shard
         upcoming: Future[Shard] = pool.submit(draw, number)
         step = first_step

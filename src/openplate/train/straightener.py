@@ -76,6 +76,7 @@ class StraightenerTask:
     def __init__(self, config: StraightenerConfig) -> None:
         self.config = config
         self.settings: dict[str, object] = {}
+        torch.manual_seed(config.loop.seed)
         self.network: nn.Module = Straightener()
         self._validation: list[tuple[np.ndarray, Quad, Quad]] = []
 

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from openplate import weights
+from openplate.cli import main
+from openplate.engine import open_network
+from openplate.evaluate.calibrate import Mapping
+from openplate.export import ship
+from tests.export.conftest import write_checkpoint
+
+
+def test_checkpoint_is_exported_beside_itself_and_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "FOLDER", tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    checkpoint = write_checkpoint(tmp_path, "straightener")
+    result = CliRunner().invoke(main, ["export", str(checkpoint), "--ship"])
+    shipped = tmp_path / "weights" / "straightener.onnx"
+    assert (result.exit_code, result.stdout) == (0, f"{shipped}\n")
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["onnxruntime", "openvino"]
+    assert (tmp_path / "straightener.onnx").read_bytes() == shipped.read_bytes()
+    assert weights.checksums() == {"straightener.onnx": weights.sha256(shipped)}
+
+
+def test_reader_is_calibrated_on_the_photos_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def calibrate(path: Path, photos: tuple[Path, ...]) -> Mapping:
+        asked.extend([path, photos])
+        return Mapping(1.5, -0.5, 40, 0.1, 0.02)
+
+    monkeypatch.setattr(ship, "calibrate_reader", calibrate)
+    target = tmp_path / "out" / "net.onnx"
+    arguments = ["export", str(write_checkpoint(tmp_path, "straightener")), "--out", str(target), "--calibrate", "--photos", str(tmp_path)]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stdout) == (0, f"{target}\n")
+    assert asked == [target, (tmp_path,)]
+    assert result.stderr.splitlines()[-1] == "calibrated on 40 readings: expected error 0.1000 → 0.0200"
+    assert open_network(target).metadata["openplate.kind"] == "straightener"
+
+
+def test_file_that_is_no_checkpoint_is_one_line_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / "bad.pt").write_text("hello")
+    result = CliRunner().invoke(main, ["export", str(tmp_path / "bad.pt")])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "bad.pt: expected a checkpoint of openplate train" in result.stderr
+    assert not (tmp_path / "bad.onnx").exists()

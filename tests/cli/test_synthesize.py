@@ -1,0 +1,72 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from openplate.cli import main
+from openplate.dataset import load_dataset
+from openplate.formats import Automaton, load_formats, select
+from openplate.synthesize import glyphs
+from tests.conftest import label
+
+
+def test_crops_are_a_data_set_of_the_countries_asked_for(tmp_path: Path) -> None:
+    out = tmp_path / "drawn"
+    result = CliRunner().invoke(main, ["synthesize", "crops", "--country", "ru, kz", "--count", "6", "--seed", "1", "--out", str(out)])
+    assert (result.exit_code, result.stdout) == (0, f"{out}\n")
+    plates = [image.plates[0] for image in load_dataset(out).images]
+    types = {f.code: Automaton(f.types) for f in select(load_formats(), ["RU", "KZ"])}
+    assert len(plates) == 6
+    assert all(types[p.country].matches(p.text or "") for p in plates)
+
+
+def test_scenes_have_the_size_asked_for(tmp_path: Path) -> None:
+    out = tmp_path / "drawn"
+    result = CliRunner().invoke(main, ["synthesize", "scenes", "--country", "ru", "--count", "2", "--size", "240x160", "--out", str(out)])
+    assert result.exit_code == 0
+    assert [(i.width, i.height) for i in load_dataset(out).images] == [(240, 160)] * 2
+
+
+def test_scenes_in_photos_keep_their_size(make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    photos = make_dataset([], [label("A1")])
+    result = CliRunner().invoke(
+        main, ["synthesize", "scenes", "--country", "ru", "--count", "1", "--photos", str(photos), "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 0
+    assert [(i.width, i.height, len(i.plates)) for i in load_dataset(tmp_path / "out").images] == [(200, 100, 1)]
+
+
+def test_data_set_that_is_there_is_one_line_on_stderr(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([label("A1")])
+    result = CliRunner().invoke(main, ["synthesize", "crops", "--country", "ru", "--count", "1", "--out", str(folder)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "holds a data set already" in result.stderr
+
+
+@pytest.mark.parametrize("size", ["1280", "x720", "1280x", "100x100", "-640x480", "640x480x3"])
+def test_wrong_size_is_refused_before_anything_is_written(tmp_path: Path, size: str) -> None:
+    result = CliRunner().invoke(main, ["synthesize", "scenes", "--size", size, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "WIDTHxHEIGHT" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_country_is_an_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["synthesize", "crops", "--country", "xx", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "country 'xx' is not known" in result.stderr
+
+
+def test_without_fonts_everything_but_china_is_drawn_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glyphs, "_installed", dict)
+    glyphs.chinese_fonts.cache_clear()
+    try:
+        result = CliRunner().invoke(main, ["synthesize", "crops", "--count", "3", "--out", str(tmp_path / "all")])
+        chinese = CliRunner().invoke(main, ["synthesize", "crops", "--count", "1", "--country", "cn", "--out", str(tmp_path / "cn")])
+    finally:
+        glyphs.chinese_fonts.cache_clear()
+    assert result.exit_code == 0
+    assert "drawing without cn" in result.stderr
+    assert chinese.exit_code == 1 and "fonts-noto-cjk" in chinese.stderr
+    assert not (tmp_path / "cn" / "labels.jsonl").exists()

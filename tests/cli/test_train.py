@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from openplate.cli import main
+
+LOOP = "[loop]\nsteps = 2\nbatch = 4\nwarmup_steps = 1\nvalidate_every = 2\nmixed_precision = false\n"
+CONFIGS = {
+    "reader": 'countries = ["ru"]\nwidth = 0.25\nhidden = 8\nshard = 8\nvalidation_crops = 4\n' + LOOP,
+    "detector": 'countries = ["ru"]\nwidth = 0.25\nwindow = 128\nshard = 8\nvalidation_windows = 2\n' + LOOP,
+    "straightener": 'countries = ["ru"]\nshard = 8\nvalidation_crops = 4\n' + LOOP,
+}
+
+
+def write(folder: Path, network: str) -> Path:
+    path = folder / f"{network}.toml"
+    path.write_text(CONFIGS[network])
+    return path
+
+
+def check(folder: Path, network: str) -> None:
+    assert sorted(p.name for p in folder.iterdir()) == ["best.pt", "config.json", "curves.png", "last.pt", "log.csv"]
+    assert len((folder / "log.csv").read_text().splitlines()) == 2
+    state = torch.load(folder / "best.pt", weights_only=True)
+    assert (state["kind"], state["step"]) == (network, 2)
+
+
+def test_reader_is_trained_with_a_drawing_process_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+    arguments = ["train", "reader", str(write(tmp_path, "reader")), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'run' / 'best.pt'}\n")
+    assert "reader step 2: loss" in result.stderr
+    check(tmp_path / "run", "reader")
+    log = (tmp_path / "run/log.csv").read_text()
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert (tmp_path / "run/log.csv").read_text() == log
+
+
+@pytest.mark.usefixtures("draw_in_thread")
+@pytest.mark.parametrize("network", ["detector", "straightener"])
+def test_other_networks_are_trained_into_a_folder_named_after_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["train", network, str(write(tmp_path, network))])
+    assert (result.exit_code, result.stdout) == (0, f"runs/{network}/best.pt\n")
+    check(tmp_path / "runs" / network, network)
+
+
+def test_interruption_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("openplate.train.loop.train", interrupted)
+    result = CliRunner().invoke(main, ["train", "reader", str(write(tmp_path, "reader")), "--out", str(tmp_path / "run")])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"interrupted; the same command goes on from {tmp_path / 'run' / 'last.pt'}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour = 3", "unknown key 'colour'"),
+        ('countries = ["xx"]', "country 'xx' is not known"),
+        ('[loop]\ndevice = "tpu-9"', 'expected "cpu" or "cuda", got \'tpu-9\''),
+        ("shard = 3\n[loop]\nbatch = 4", "got batch = 4, shard = 3"),
+    ],
+)
+@pytest.mark.usefixtures("draw_in_thread")
+def test_wrong_config_is_one_line_on_stderr(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    result = CliRunner().invoke(main, ["train", "reader", str(tmp_path / "run.toml"), "--out", str(tmp_path / "run")])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_missing_config_and_unknown_network_are_refused(tmp_path: Path) -> None:
+    missing = CliRunner().invoke(main, ["train", "reader", str(tmp_path / "none.toml")])
+    unknown = CliRunner().invoke(main, ["train", "tracker", str(tmp_path / "none.toml")])
+    assert missing.exit_code == 1 and "expected a TOML config" in missing.stderr
+    assert unknown.exit_code == 2 and "'tracker'" in unknown.stderr

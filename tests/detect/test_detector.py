@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openplate.detect.detector import GREY, Detector, detection_scale, prepare
+from openplate.errors import WeightsError
+from tests.networks import constant_network
+
+METADATA = {"openplate.kind": "detector", "openplate.side": "960", "openplate.threshold": "0.4"}
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scale"),
+    [
+        (960, 540, 1.0),
+        (1280, 720, 0.75),
+        (1920, 1080, 0.5),
+        (1080, 1920, 0.5),  # the longer side counts
+        (3000, 2000, 0.5),  # never under a half …
+        (3840, 2160, 0.5),
+        (7680, 4320, 0.25),  # … as long as twice the side is enough: 1920 px
+        (640, 480, 1.5),
+        (480, 480, 2.0),
+        (320, 240, 2.0),  # enlarged at most twice
+        (1, 1, 2.0),
+    ],
+)
+def test_scale_brings_the_longer_side_to_the_networks(width: int, height: int, scale: float) -> None:
+    assert detection_scale(width, height, 960) == pytest.approx(scale)
+
+
+def test_image_is_padded_on_the_right_and_below_to_whole_strides() -> None:
+    image = np.full((60, 100, 3), 7, np.uint8)
+    prepared = prepare(image, 1.0)
+    assert prepared.shape == (64, 128, 3)
+    assert prepared.dtype == np.uint8
+    assert np.unique(prepared[:60, :100]).tolist() == [7]
+    assert np.unique(prepared[60:]).tolist() == np.unique(prepared[:, 100:]).tolist() == [GREY]
+
+
+def test_image_of_whole_strides_is_not_padded_nor_changed() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
+    assert np.array_equal(prepare(image, 1.0), image)
+
+
+def test_half_size_is_the_mean_of_four_pixels() -> None:
+    image = np.zeros((128, 256, 3), np.uint8)
+    image[::2, ::2] = 200  # one of four
+    assert np.unique(prepare(image, 0.5)).tolist() == [50]
+
+
+def test_colours_keep_their_order() -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[...] = (10, 20, 30)
+    assert prepare(image, 0.75)[5, 5].tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale", "prepared"),
+    [
+        ((65, 64), 1.0, (128, 64)),
+        ((1080, 1920), 0.5, (576, 960)),
+        ((1, 1), 2.0, (64, 64)),
+        ((4, 4000), 0.1, (64, 448)),
+        ((100, 100), 1.5, (192, 192)),
+    ],
+)
+def test_prepared_size_by_hand(shape: tuple[int, int], scale: float, prepared: tuple[int, int]) -> None:
+    assert prepare(np.zeros((*shape, 3), np.uint8), scale).shape == (*prepared, 3)
+
+
+def test_quads_are_given_in_the_images_pixels(tmp_path: Path) -> None:
+    answers = [[0, 0, 0, 10, 0, 10, 10, 0, 10], [3, 100, 50, 200, 60, 200, 90, 100, 80], [-3, 300, 50, 400, 50, 400, 90, 300, 90]]
+    detector = Detector(constant_network(tmp_path / "d.onnx", ("n", "h", "w", 3), answers, METADATA), precision="fp32")
+    detections = detector(np.zeros((1080, 1920, 3), np.uint8))  # seen at half size
+    assert [d.quad.tolist() for d in detections] == [
+        [[200, 100], [400, 120], [400, 180], [200, 160]],
+        [[0, 0], [20, 0], [20, 20], [0, 20]],
+    ]
+    assert [d.confidence for d in detections] == pytest.approx([0.9526, 0.5], abs=1e-4)
+    assert all(d.quad.dtype == np.float32 for d in detections)
+    assert detector.report.device == "cpu"
+
+
+def test_image_without_plates_gives_an_empty_list(tmp_path: Path) -> None:
+    answers = [[-3, 0, 0, 10, 0, 10, 10, 0, 10]]
+    detector = Detector(constant_network(tmp_path / "d.onnx", ("n", "h", "w", 3), answers, METADATA), precision="fp32")
+    assert detector(np.zeros((50, 80, 3), np.uint8)) == []
+
+
+@pytest.mark.parametrize("metadata", [{}, {"openplate.kind": "reader"}], ids=["says nothing", "reader"])
+def test_network_of_another_kind_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
+    path = constant_network(tmp_path / "other.onnx", ("n", "h", "w", 3), np.zeros((1, 9)), metadata)
+    with pytest.raises(WeightsError, match=r"other\.onnx: expected a detector"):
+        Detector(path)

@@ -1,0 +1,123 @@
+import random
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from openplate.errors import OpenPlateError
+from openplate.formats import Automaton, load_formats, select
+from openplate.geometry import box_to_quad, quad_size
+from openplate.synthesize import crops
+from openplate.synthesize.crops import Material, choose_type, draw_crops, empty_crop, jitter_quad, mix_crops, view
+from openplate.synthesize.photos import Patch, Photo
+from tests.synthesize.conftest import LEVELS, quartered, scaled
+
+RU = select(load_formats(), ["RU"])
+PATCH = Patch(np.full((60, 140, 3), 255, np.uint8), box_to_quad(20, 20, 120, 40), "京A12345")
+
+
+def test_same_seed_gives_same_crops_and_another_seed_others() -> None:
+    first, again, other = (list(islice(draw_crops(RU, seed), 6)) for seed in (1, 1, 2))
+    assert all(np.array_equal(a.crop, b.crop) and a.text == b.text for a, b in zip(first, again, strict=True))
+    assert not any(np.array_equal(a.crop, b.crop) for a, b in zip(first, other, strict=True))
+
+
+def test_views_of_one_plate_come_one_after_another() -> None:
+    entries = list(islice(draw_crops(RU, 5, views=3), 6))
+    texts = [entry.text for entry in entries]
+    assert texts[:3] == [texts[0]] * 3 and texts[3:] == [texts[3]] * 3 and texts[0] != texts[3]
+    assert len({entry.crop.tobytes() for entry in entries}) == 6
+    for entry in entries:
+        assert entry.crop.shape == (48, 192) and entry.crop.dtype == np.uint8
+        assert entry.type is not None and Automaton([entry.type]).matches(entry.text)
+
+
+def test_types_are_chosen_by_country_and_then_by_weight() -> None:
+    formats = select(load_formats(), ["RU", "FI"])
+    rng = random.Random(0)
+    chosen = [choose_type(formats, rng) for _ in range(2000)]
+    share = sum(t.country == "RU" for t in chosen) / 2000
+    first = RU[0].types[0]
+    within = sum(t is first for t in chosen) / sum(t.country == "RU" for t in chosen)
+    assert share == pytest.approx(formats[0].weight / (formats[0].weight + formats[1].weight), abs=0.05)
+    assert within == pytest.approx(first.weight / sum(t.weight for t in RU[0].types), abs=0.06)
+
+
+def test_quad_of_a_view_encloses_the_plate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crops, "degrade", lambda photo, *_: photo)
+    picture, quad = quartered(240, 60, margin=40), box_to_quad(40, 40, 280, 100)
+    for seed in range(60):
+        photo, seen = view(picture, quad, random.Random(seed), 1.0)
+        height, width = photo.shape
+        assert seen.min() > 0 and seen[:, 0].max() < width and seen[:, 1].max() < height
+        inside = [int(photo[y, x]) for x, y in scaled(seen, 0.75)]
+        outside = [int(photo[y, x]) for x, y in scaled(seen, 1.25) if 0 <= x < width and 0 <= y < height]
+        assert inside == pytest.approx(LEVELS, abs=24), seed  # levels lie 50 apart
+        assert all(value < 60 for value in outside), seed
+
+
+def test_view_without_difficulty_is_upright() -> None:
+    _, seen = view(np.zeros((140, 320), np.uint8), box_to_quad(40, 40, 280, 100), random.Random(3), 0.0)
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = seen.tolist()
+    assert (y0, x1, y2, x3) == pytest.approx((y1, x2, y3, x0), abs=1e-3)
+    assert (x1 - x0) / (y3 - y0) == pytest.approx(4.0, rel=1e-4)
+    assert 60 <= x1 - x0 <= 230
+
+
+def test_jitter_is_small_mostly_and_bounded_always() -> None:
+    quad = box_to_quad(100, 100, 200, 120)
+    rng = random.Random(0)
+    away = np.array([np.linalg.norm(jitter_quad(quad, rng, 0.06) - quad, axis=1).max() for _ in range(1500)])
+    # One step is 0.06 of 20 px, 1.2 px: corners 1.3 of it and shift 1.0 of it, twice that one time in five; scale 1.5 % of 50 px.
+    assert 1.5 < np.median(away) < 5
+    assert away.max() < 20
+
+
+def test_jitter_of_a_leaning_quad_is_now_and_then_its_upright_box() -> None:
+    quad = np.array([[0, 0], [100, 40], [100, 60], [0, 20]], dtype=np.float32)
+    rng = random.Random(1)
+    heights = [quad_size(jitter_quad(quad, rng, 0.0))[1] for _ in range(400)]
+    assert 0.06 < np.mean([h > 45 for h in heights]) < 0.2
+
+
+def test_mixed_crops_are_real_and_empty_in_their_shares() -> None:
+    mixed = list(islice(mix_crops(RU, Material((PATCH,), ()), 4, 1.0, 3, 0.3, 0.2), 200))
+    texts = [text for _, text in mixed]
+    assert 0.2 < texts.count(PATCH.text) / 200 < 0.4
+    assert 0.12 < texts.count("") / 200 < 0.28
+    assert all(crop.shape == (48, 192) for crop, _ in mixed)
+
+
+def test_without_patches_no_crop_is_real_and_empty_ones_keep_their_share() -> None:
+    texts = [text for _, text in islice(mix_crops(RU, Material(), 4, 0.5, 3, 0.9, 0.05), 60)]
+    assert texts.count("") < 12
+    assert all(Automaton(RU[0].types).matches(text) for text in texts if text)
+
+
+def test_patch_weights_hold_frequent_provinces_down() -> None:
+    patches = tuple(Patch(PATCH.image, PATCH.quad, text) for text in ["皖A1"] * 16 + ["京A1"])
+    weights = Material(patches).patch_weights()
+    assert weights == pytest.approx([0.125] * 16 + [1.0])  # 16 ^ -0.75 = 1/8
+
+
+def test_empty_crop_never_shows_a_plate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crops, "degrade", lambda photo, *_: photo)
+    image = np.zeros((300, 600, 3), np.uint8)
+    image[140:160, 280:320] = 255
+    photo = Photo(image, (box_to_quad(240, 110, 360, 190),), (False,), ("A123BC77",))
+    for seed in range(40):
+        crop = empty_crop([photo], random.Random(seed))
+        assert crop.shape == (48, 192)
+        assert crop.max() == 0, seed
+
+
+def test_empty_crop_of_a_photo_full_of_plate_is_plain_and_without_photos_is_noise() -> None:
+    covered = Photo(np.zeros((50, 100, 3), np.uint8), (box_to_quad(0, 0, 100, 50),), (False,), (None,))
+    plain, noise = empty_crop([covered], random.Random(0)), empty_crop([], random.Random(0))
+    assert plain.shape == noise.shape == (48, 192)
+    assert plain.std() == 0 and noise.std() > 20
+
+
+def test_chinese_crops_without_fonts_give_error(no_fonts: None) -> None:
+    with pytest.raises(OpenPlateError, match="fonts-noto-cjk"):
+        next(draw_crops(select(load_formats(), ["CN"]), 0))

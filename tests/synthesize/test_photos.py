@@ -1,0 +1,72 @@
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from openplate.geometry import box_to_quad, quad_to_box
+from openplate.synthesize.photos import load_patches, load_photos, paint_over
+from tests.conftest import label
+
+LEANING = {"text": "а123вс77", "country": "RU", "quad": [[50, 40], [130, 42], [130, 60], [50, 58]]}
+
+
+def test_every_fifth_image_is_held_out(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset(*[[label(f"A{i}")] for i in range(11)])
+    kept = [photo.texts[0] for photo in load_photos([folder], held_out=True)]
+    rest = [photo.texts[0] for photo in load_photos([folder], held_out=False)]
+    assert kept == ["A0", "A5", "A10"]
+    assert rest == ["A1", "A2", "A3", "A4", "A6", "A7", "A8", "A9"]
+
+
+def test_patches_are_held_out_with_their_images(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset(*[[label(f"A{i}", None)] for i in range(7)])
+    assert [patch.text for patch in load_patches([folder], held_out=True)] == ["A0", "A5"]
+    assert [patch.text for patch in load_patches([folder], held_out=False)] == ["A1", "A2", "A3", "A4", "A6"]
+
+
+def test_photo_is_shrunk_with_its_quads_and_crops_are_no_photos(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([label("A1"), LEANING], [label("A2", None)])
+    (photo,) = load_photos([folder], held_out=True, longest_px=100)
+    assert load_photos([folder], held_out=False) == []
+    assert photo.image.shape == (50, 100, 3)
+    assert quad_to_box(photo.quads[0]) == (25, 20, 65, 30)
+    assert photo.upright == (True, False)
+
+
+def test_patches_have_true_corners_and_known_characters(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([label("A1"), label(None, (0, 0, 9, 9)), {**LEANING, "text": "A1?"}, LEANING])
+    (patch,) = load_patches([folder], held_out=True)
+    assert patch.text == "A123BC77"  # Cyrillic look-alikes are spelt in Latin letters
+    # A quarter of the width (80.02 px) and 0.6 of the height (18 px) around it: from 29 to 150 px across and from 29 to 70 px down.
+    assert patch.quad.tolist() == [[21, 11], [101, 13], [101, 31], [21, 29]]
+    assert patch.image.shape[:2] == (42, 122)
+    assert patch.image[22, 60].tolist() == [255, 255, 255] and patch.image[2, 2].tolist() == [90, 90, 90]
+
+
+def test_whole_image_is_a_patch_and_large_ones_are_shrunk(make_dataset: Callable[..., Path]) -> None:
+    (patch,) = load_patches([make_dataset([label("A1", None)])], held_out=True, width_px=100)
+    assert patch.image.shape == (50, 100, 3)
+    assert quad_to_box(patch.quad) == (0, 0, 100, 50)
+
+
+def test_painting_over_takes_the_plate_away_and_leaves_the_rest() -> None:
+    image = np.full((200, 400, 3), 100, np.uint8)
+    quad = box_to_quad(120, 80, 280, 120)
+    image[80:120, 120:280] = 250
+    image[88:112, 130:270:10] = 10
+    before = image.copy()
+    clean = paint_over(image, [quad], random.Random(0))
+    assert np.array_equal(image, before)
+    assert image[80:120, 120:280].std() > 50
+    assert clean[80:120, 120:280].std() < 8
+    assert abs(float(clean[80:120, 120:280].mean()) - 100) < 8
+    outside = np.ones((200, 400), bool)
+    outside[70:130, 100:300] = False
+    assert np.array_equal(clean[outside], image[outside])
+
+
+def test_painting_over_a_plate_at_the_edge_is_harmless() -> None:
+    image = np.full((60, 80, 3), 100, np.uint8)
+    for box in ((-30, -10, 30, 10), (70, 50, 130, 70), (300, 300, 360, 320)):
+        assert paint_over(image, [box_to_quad(*box)], random.Random(0)).shape == (60, 80, 3)

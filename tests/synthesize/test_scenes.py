@@ -1,0 +1,147 @@
+import random
+
+import numpy as np
+import pytest
+
+from openplate.formats import Automaton, load_formats, select
+from openplate.geometry import box_to_quad, quad_size, quad_to_box
+from openplate.synthesize import scenes
+from openplate.synthesize.photos import Photo
+from openplate.synthesize.plates import DrawnPlate
+from openplate.synthesize.scenes import draw_scene, draw_window, paste, replace_plates, scatter_plates
+from openplate.types import Quad
+from tests.synthesize.conftest import quartered, scaled
+
+RU = select(load_formats(), ["RU"])
+NOISE = np.random.default_rng(0).integers(60, 120, (240, 320, 3), np.uint8)
+
+
+def plain_plate(*_: object, **__: object) -> DrawnPlate:
+    """A plate of four plain quarters, 200×50 px."""
+    picture = np.repeat(quartered(200, 50, margin=30)[..., None], 3, axis=2)
+    return DrawnPlate(picture, box_to_quad(30, 30, 230, 80), "A123BC77", RU[0].types[0])
+
+
+def inside_share(quad: Quad, side: int) -> float:
+    x0, y0, x1, y1 = quad_to_box(quad)
+    return max(0.0, min(x1, side) - max(x0, 0)) * max(0.0, min(y1, side) - max(y0, 0)) / ((x1 - x0) * (y1 - y0))
+
+
+def test_same_seed_gives_same_scene() -> None:
+    (first, plates), (again, plates_again), (other, _) = (draw_scene(seed, 320, 192) for seed in (4, 4, 5))
+    assert np.array_equal(first, again)
+    assert [p.text for p in plates] == [p.text for p in plates_again]
+    assert not np.array_equal(first, other)
+
+
+def test_plates_of_a_scene_lie_in_it_apart_from_each_other_with_texts_of_their_type() -> None:
+    automaton = Automaton(RU[0].types)
+    counts = set()
+    for seed in range(12):
+        image, plates = draw_scene(seed, 320, 192)
+        assert image.shape == (192, 320, 3) and image.dtype == np.uint8
+        counts.add(len(plates))
+        boxes = [quad_to_box(p.quad) for p in plates]
+        for plate, (x0, y0, x1, y1) in zip(plates, boxes, strict=True):
+            assert x0 > -1 and y0 > -1 and x1 < 321 and y1 < 193
+            assert plate.exact and not plate.ignore and plate.country == "RU"
+            assert plate.type in [t.name for t in automaton.matches(plate.text or "")]
+        assert not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for i, a in enumerate(boxes) for b in boxes[:i])
+    assert counts <= {0, 1, 2, 3} and max(counts) >= 2
+
+
+def test_pasted_plate_lies_in_its_quad_and_nowhere_else() -> None:
+    target = np.array([[40, 60], [240, 80], [238, 130], [44, 108]], dtype=np.float32)
+    image = np.zeros((200, 300, 3), np.uint8)
+    paste(image, plain_plate(), target, random.Random(1))
+    levels = [int(image[y, x].mean()) for x, y in scaled(target, 0.8)]
+    assert levels == sorted(levels) and levels[0] > 20  # TL TR BR BL, darkest first
+    assert [int(image[y, x].max()) for x, y in scaled(target, 1.4)] == [0, 0, 0, 0]
+
+
+def test_plate_pasted_outside_the_image_changes_nothing() -> None:
+    image = NOISE.copy()
+    paste(image, plain_plate(), box_to_quad(500, 500, 600, 525), random.Random(0))
+    assert np.array_equal(image, NOISE)
+
+
+def test_replaced_plates_have_exact_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "draw_plate", plain_plate)
+    old = [box_to_quad(20, 40, 130, 70), box_to_quad(60, 150, 160, 175)]
+    found = 0
+    for seed in range(12):
+        image, plates = replace_plates(NOISE, old, RU, random.Random(seed))
+        assert image.shape == NOISE.shape
+        for plate in plates:
+            assert (plate.text, plate.country, plate.exact, plate.ignore) == ("A123BC77", "RU", True, False)
+            if inside_share(plate.quad, 240) < 1:
+                continue
+            # Off the middle of a quarter no blur reaches: darkest TL, then TR, BR, and BL.
+            levels = [int(image[y, x].astype(int).mean()) for x, y in scaled(plate.quad, 0.5)]
+            assert levels == sorted(levels) and levels[0] < levels[3], seed
+            found += 1
+    assert found > 12
+
+
+def test_replacing_keeps_the_photo_it_was_given_and_what_lies_far_from_plates() -> None:
+    before = NOISE.copy()
+    image, plates = replace_plates(NOISE, [box_to_quad(100, 100, 180, 120)], RU, random.Random(0))
+    assert np.array_equal(NOISE, before)
+    assert len(plates) == 1
+    assert quad_size(plates[0].quad)[0] == pytest.approx(80, rel=0.6)
+    assert np.array_equal(image[:40], before[:40]) and np.array_equal(image[200:], before[200:])
+
+
+def test_scattered_plates_are_whole_and_apart() -> None:
+    plates: list[scenes.ScenePlate] = []
+    scatter_plates(NOISE.copy(), plates, RU, random.Random(3), (20, 80), 12)
+    assert len(plates) >= 3
+    boxes = [quad_to_box(p.quad) for p in plates]
+    assert all(x0 > -4 and y0 > -4 and x1 < 324 and y1 < 244 for x0, y0, x1, y1 in boxes)
+    assert not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_kept_plates_are_exact_unless_their_labels_are_boxes_and_ignored_when_cut(monkeypatch: pytest.MonkeyPatch, upright: bool) -> None:
+    monkeypatch.setattr(scenes, "draw_scene", lambda _seed, width, height, *_, **__: (np.zeros((height, width, 3), np.uint8), []))
+    photo = Photo(NOISE, (box_to_quad(130, 110, 190, 125),), (upright,), ("A123BC77",))
+    states = []
+    for seed in range(40):
+        image, plates = draw_window([photo], RU, random.Random(seed), 96, keep_share=1.0)
+        assert image.shape == (96, 96, 3) and image.dtype == np.uint8
+        for plate in plates:
+            if plate.text is None:
+                assert plate.exact != upright
+                assert not plate.ignore or plate.quad.min() < 0 or plate.quad.max() > 96
+                states.append(plate.ignore)
+    assert True in states and states.count(False) > 10
+
+
+def test_cut_window_marks_a_plate_ignored_when_less_than_half_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = Photo(NOISE, (box_to_quad(130, 110, 190, 125),), (False,), (None,))
+    for shift, ignored in ((0.0, False), (70.0, True)):
+        quad = np.asarray(photo.quads[0] - [130 - shift, 80], dtype=np.float32)
+        monkeypatch.setattr(scenes, "_cut_window", lambda *_, quad=quad: (NOISE[:96, :96].copy(), [quad], np.full((96, 96), 255, np.uint8)))
+        rng = random.Random(1)
+        _, plates = draw_window([photo], RU, rng, 96, keep_share=1.0)
+        kept = [p for p in plates if p.text is None]
+        assert [p.ignore for p in kept] == [ignored]  # 60 px wide: all of it shows, or 26 px
+
+
+def test_replaced_plates_of_a_window_are_exact_and_have_texts() -> None:
+    photo = Photo(NOISE, (box_to_quad(130, 110, 190, 125),), (True,), ("A123BC77",))
+    texts: list[str | None] = []
+    for seed in range(25):
+        _, plates = draw_window([photo], RU, random.Random(seed), 96, keep_share=0.0)
+        texts += [p.text for p in plates]
+        assert all(p.exact for p in plates)
+        assert all(not p.ignore for p in plates if p.text)
+    assert len([t for t in texts if t]) > 10
+
+
+def test_window_without_photos_is_cut_from_a_drawn_street() -> None:
+    first, again = (draw_window([], RU, random.Random(9), 96, 0.3) for _ in range(2))
+    assert first[0].shape == (96, 96, 3)
+    assert np.array_equal(first[0], again[0])
+    seen = [plate for seed in range(12) for plate in draw_window([], RU, random.Random(seed), 96, 0.3)[1]]
+    assert len(seen) > 6 and all(plate.exact for plate in seen)

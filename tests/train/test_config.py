@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from openplate.errors import ConfigError
+from openplate.train.config import DetectorConfig, LoopConfig, ReaderConfig, StraightenerConfig, load_config, save_resolved
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "run.toml"
+    path.write_text(text, encoding="utf8")
+    return path
+
+
+@pytest.mark.parametrize("kind", [ReaderConfig, DetectorConfig, StraightenerConfig])
+def test_empty_file_gives_the_defaults(tmp_path: Path, kind: type[ReaderConfig]) -> None:
+    assert load_config(write(tmp_path, ""), kind) == kind()
+
+
+def test_file_holds_only_what_differs(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, 'countries = ["ru", "cn"]\nhidden = 64\nwidth = 2\n'), ReaderConfig)
+    assert config == ReaderConfig(countries=("ru", "cn"), hidden=64, width=2.0)
+    assert isinstance(config.width, float)
+
+
+def test_loop_table_keeps_the_defaults_of_its_network(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "[loop]\nsteps = 10\nmixed_precision = false\n"), DetectorConfig)
+    assert config.loop == LoopConfig(steps=10, mixed_precision=False, batch=16, learning_rate=2e-3, warmup_steps=500, weight_decay=0.03)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour = 3", "unknown key 'colour'; known are countries, "),
+        ("[loop]\nstep = 3", "loop: unknown key 'step'; known are batch, "),
+        ("loop = 3", "loop: expected a table, got 3"),
+        ('hidden = "64"', "hidden: expected int, got '64'"),
+        ("hidden = 64.0", "hidden: expected int, got 64.0"),
+        ("hidden = true", "hidden: expected int, got True"),
+        ("width = true", "width: expected float, got True"),
+        ("[loop]\nmixed_precision = 1", "loop: mixed_precision: expected bool, got 1"),
+        ("[loop]\ndevice = 0", "loop: device: expected str, got 0"),
+        ('countries = "ru"', "countries: expected a list of strings, got 'ru'"),
+        ("countries = [1]", "countries: expected a list of strings, got [1]"),
+        ("steps = = 3", "not a TOML file"),
+    ],
+)
+def test_wrong_file_gives_error_that_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ReaderConfig)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+
+
+def test_missing_file_gives_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "none.toml", ReaderConfig)
+
+
+def test_resolved_config_holds_the_defaults_too(tmp_path: Path) -> None:
+    save_resolved(ReaderConfig(hidden=64, countries=("ru",)), tmp_path / "config.json")
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert (saved["hidden"], saved["countries"], saved["width"], saved["loop"]["steps"]) == (64, ["ru"], 1.0, 8000)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("reader", ReaderConfig), ("detector", DetectorConfig)])
+def test_configs_of_the_repository_are_valid(name: str, kind: type[ReaderConfig]) -> None:
+    file = Path(__file__).parents[2] / "configs" / f"{name}.toml"
+    assert load_config(file, kind) != kind()

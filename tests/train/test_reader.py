@@ -1,0 +1,120 @@
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from openplate.charset import Charset
+from openplate.train import reader
+from openplate.train.config import LoopConfig, ReaderConfig
+from openplate.train.reader import DrawReaderShard, ReaderTask, greedy, pack, read_greedily
+
+CHARSET = Charset()
+SMALL = ReaderConfig(loop=LoopConfig(batch=4, mixed_precision=False), countries=("ru",), width=0.25, hidden=8, shard=6, validation_crops=3)
+
+
+def log_probabilities(*steps: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """`(T, K)`: one sure character a step, "_" for the blank."""
+    ids = [0 if step == "_" else CHARSET.encode(step)[0] for step in steps]
+    rows = np.full((len(steps), len(CHARSET)), -20.0, np.float32)
+    rows[np.arange(len(steps)), ids] = 0.0
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [("____", ""), ("AA_A", "AA"), ("AAAA", "A"), ("_B8_", "B8"), ("京___", "京"), ("7_77", "77"), ("ABAB", "ABAB")],
+)
+def test_greedy_merges_repeats_and_drops_blanks(steps: str, text: str) -> None:
+    assert greedy(log_probabilities(*steps)[None]) == [text]
+
+
+def test_pairs_are_packed_with_padded_targets() -> None:
+    crop = np.full((48, 192), 7, np.uint8)
+    shard = pack(iter([(crop, "A1"), (crop, ""), (crop, "ABCDEFGHIJKLM")]), 3)
+    assert shard["crops"].shape == (3, 48, 192) and (shard["crops"] == 7).all()
+    assert shard["lengths"].tolist() == [2, 0, 12]  # at most twelve characters
+    # Digits have the ids 1 to 10, letters go on from 11; 0 is the blank.
+    assert shard["targets"][0].tolist() == [11, 2] + [0] * 10
+    assert shard["targets"][2].tolist() == list(range(11, 23))
+
+
+def test_shards_depend_on_their_number_and_seed_alone() -> None:
+    first, again, other = (DrawReaderShard(SMALL)(number) for number in (0, 0, 1))
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+    assert not np.array_equal(first["crops"], other["crops"])
+    assert first["crops"].shape == (6, 48, 192)
+
+
+def test_difficulty_rises_with_the_shard_s_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    difficulties = []
+
+    def mix(formats: object, material: object, seed: int, difficulty: float, *_: float) -> Iterator[tuple[np.ndarray, str]]:
+        difficulties.append(difficulty)
+        return iter([])
+
+    monkeypatch.setattr(reader, "mix_crops", mix)
+    # A shard of 160 crops, used twice in batches of 16, lasts 20 steps; difficulty 1 is reached after 40.
+    config = ReaderConfig(loop=LoopConfig(batch=16), countries=("ru",), shard=160, passes=2, easy_steps=40, start_difficulty=0.2)
+    for number in range(4):
+        DrawReaderShard(config)(number)
+    assert difficulties == pytest.approx([0.2, 0.6, 1.0, 1.0])
+
+
+class Says(nn.Module):
+    """Reads the same in every crop."""
+
+    def __init__(self, *steps: str) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.from_numpy(log_probabilities(*steps)))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        return torch.log_softmax(self.rows, dim=-1)[None].expand(len(crops), -1, -1)
+
+
+def batch(*texts: str) -> dict[str, Tensor]:
+    shard = pack(((np.zeros((48, 192), np.uint8), text) for text in texts), len(texts))
+    return {key: torch.from_numpy(value) for key, value in shard.items()}
+
+
+def test_loss_is_small_for_the_right_text_and_large_for_another() -> None:
+    task = ReaderTask(SMALL)
+    right, _ = task.loss(Says("A", "_", "1", "_"), batch("A1", "A1"))
+    wrong, _ = task.loss(Says("A", "_", "1", "_"), batch("A7", "A7"))
+    assert float(right.detach()) == pytest.approx(0, abs=1e-5)
+    assert float(wrong.detach()) == pytest.approx(20 / 8, rel=0.05)  # one step says e^-20; an eighth keeps losses of all tasks alike
+
+
+def test_text_longer_than_the_steps_does_not_spoil_the_loss() -> None:
+    loss, _ = ReaderTask(SMALL).loss(Says("A", "_"), batch("ABC", ""))
+    assert torch.isfinite(loss)
+
+
+def test_validation_scores_exact_texts_of_each_set() -> None:
+    task = ReaderTask(SMALL)
+    task._validation = {name: {k: v.numpy() for k, v in batch(*texts).items()} for name, texts in (("drawn", ["A1", "A7"]), ("real", ["A1"]))}
+    assert task.validate(Says("A", "A", "_", "1")) == {"drawn": 0.5, "real": 1.0, "score": 0.75}
+
+
+def test_validation_draws_its_crops_once() -> None:
+    task = ReaderTask(SMALL)
+    figures = task.validate(Says("_"))
+    drawn = task._validation["drawn"]["crops"]
+    assert figures == {"drawn": 0.0, "score": 0.0}
+    assert drawn.shape == (3, 48, 192)
+    task.validate(Says("_"))
+    assert task._validation["drawn"]["crops"] is drawn
+
+
+def test_reading_in_parts_gives_the_same_texts() -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (5, 48, 192), np.uint8)
+    network = ReaderTask(SMALL).network
+    assert read_greedily(network, crops, batch=2) == read_greedily(network, crops, batch=5)
+
+
+def test_seed_decides_the_start_weights() -> None:
+    first, again = (ReaderTask(SMALL).network.state_dict()["classify.weight"] for _ in range(2))
+    other = ReaderTask(ReaderConfig(loop=LoopConfig(seed=2), width=0.25, hidden=8)).network.state_dict()["classify.weight"]
+    assert torch.equal(first, again) and not torch.equal(first, other)
