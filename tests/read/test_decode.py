@@ -14,7 +14,7 @@ from openplate.errors import FormatError
 from openplate.formats import Format, load_formats
 from openplate.formats.load import parse_format
 from openplate.read.ctc import compress, text_probability
-from openplate.read.decode import NO_FORMAT_PRIOR, OTHER_LINES_PRIOR, NOT_HINTED_PRIOR, Calibration, Decoder, character_shares
+from openplate.read.decode import NO_FORMAT_PRIOR, NOT_HINTED_PRIOR, OTHER_LINES_PRIOR, Calibration, Decoder, character_shares
 from openplate.types import Reading
 from tests.read.brute_force import all_texts, logs, outputs
 

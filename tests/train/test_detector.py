@@ -97,6 +97,18 @@ def test_anchor_point_that_predicts_the_plate_is_taught_full_quality() -> None:
     assert float(quality[0].sum() - quality[0, chosen]) < 0.01
 
 
+def test_cells_larger_than_the_plate_never_answer_for_it() -> None:
+    points, strides = grid()
+    output = blind_output()
+    coarse = int(((points - 32).abs().sum(dim=-1) + (strides != 64) * 1000).argmin())  # the cell of 64 px about (32, 32), near the plate's centre
+    output[0, coarse, 0] = 5.0
+    output[0, coarse, 1:] = torch.from_numpy(box_to_quad(*PLATE)).flatten()
+    index, _, _ = assign(output, *plates((PLATE, EXACT)), points, strides)
+    assert points[coarse].tolist() == [32, 32]
+    assert int(index[0, coarse]) == -1
+    assert (index[0] >= 0).any()
+
+
 def test_each_plate_gets_its_own_anchor_points() -> None:
     points, strides = grid()
     index, _, _ = assign(blind_output(), *plates((PLATE, EXACT), ((80, 90, 120, 100), UPRIGHT)), points, strides)

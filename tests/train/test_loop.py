@@ -145,22 +145,27 @@ def test_loss_that_is_no_number_gives_error_with_its_step_and_keeps_the_checkpoi
     assert all(torch.isfinite(v).all() for v in state(tmp_path / "last.pt")["network"].values())
 
 
-def test_disk_that_is_full_while_saving_keeps_the_checkpoint_before(tmp_path: Path, tiny: LoopConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(TinyTask(), tiny, tiny, tmp_path, stop_after=3)
-    before = (tmp_path / "last.pt").read_bytes()
+@pytest.mark.parametrize("validate_every", [2, 6])
+def test_disk_that_is_full_while_saving_keeps_the_checkpoints_before(
+    tmp_path: Path, tiny: LoopConfig, monkeypatch: pytest.MonkeyPatch, validate_every: int
+) -> None:
+    # After step 4 comes the best checkpoint of a validation, or the last checkpoint, as the time for one is over.
+    config = replace(tiny, validate_every=validate_every, checkpoint_minutes=0.0)
+    train(TinyTask(), config, config, tmp_path, stop_after=3)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.pt")}
 
     def half(_: object, path: Path) -> None:
-        path.write_bytes(before[: len(before) // 2])
+        path.write_bytes(before["last.pt"][: len(before["last.pt"]) // 2])
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", half)
         with pytest.raises(OSError, match="No space left"):
-            train(TinyTask(), tiny, tiny, tmp_path)
-    assert (tmp_path / "last.pt").read_bytes() == before
+            train(TinyTask(), config, config, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.pt")} == before
     assert list(tmp_path.glob("*.partial")) == []
-    train(TinyTask(), tiny, tiny, tmp_path)
-    train(TinyTask(), tiny, tiny, tmp_path / "whole")
+    train(TinyTask(), config, config, tmp_path)
+    train(TinyTask(), config, config, tmp_path / "whole")
     assert_same(state(tmp_path / "last.pt"), state(tmp_path / "whole/last.pt"))
     assert (tmp_path / "log.csv").read_text() == (tmp_path / "whole/log.csv").read_text()
 

@@ -56,11 +56,11 @@ def test_difficulty_rises_with_the_shard_s_first_step(monkeypatch: pytest.Monkey
         return iter([])
 
     monkeypatch.setattr(reader, "mix_crops", mix)
-    # A shard of 160 crops, used twice in batches of 16, lasts 20 steps; difficulty 1 is reached after 40.
-    config = ReaderConfig(loop=LoopConfig(batch=16), countries=("ru",), shard=160, passes=2, easy_steps=40, start_difficulty=0.2)
+    # A shard of 160 crops, used twice in batches of 16, lasts 20 steps; the full difficulty is reached after 40.
+    config = ReaderConfig(loop=LoopConfig(batch=16), countries=("ru",), shard=160, passes=2, easy_steps=40, start_difficulty=0.2, difficulty=0.8)
     for number in range(4):
         DrawReaderShard(config)(number)
-    assert difficulties == pytest.approx([0.2, 0.6, 1.0, 1.0])
+    assert difficulties == pytest.approx([0.2, 0.5, 0.8, 0.8])
 
 
 class Says(nn.Module):
