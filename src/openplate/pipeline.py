@@ -24,8 +24,14 @@ from openplate.weights import detector_path, reader_path, straightener_path
 
 SURE = 0.98
 """A reading at least this sure from one crop is not looked at again."""
+HOPELESS = 0.01
+"""A reading less sure than this after one look is not helped by others; most are no plates."""
 LOOKS = ((0.03, 0.08), (-0.02, -0.06), (0.0, 0.0))
 """Margins by which the quad is changed for further looks at a plate that was not read surely; the last one is the detector's own quad."""
+
+
+FAINT = 0.5
+"""A detection under this confidence counts as a plate only when its text is read surely: alone, neither of the two is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class Options:
 
     country: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
-    min_confidence: float = 0.8
+    min_confidence: float = 0.5
     engine: str = "auto"
     device: str = "cpu"
     precision: str = "auto"
@@ -111,6 +117,7 @@ class Pipeline:
             self._plate(Detection(quad, d.confidence), self._read(frame.image, quad, d.quad, crop))
             for d, quad, crop in zip(detections, refined, crops, strict=True)
         ]
+        plates = [p for p in plates if p.detection.confidence >= FAINT or p.status == "read"]
         times = Milliseconds(decode_ms, *(1000 * (b - a) for a, b in ((started, detected), (detected, rectified), (rectified, time.perf_counter()))))
         return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), self.engine, times)
 
@@ -153,7 +160,7 @@ class Pipeline:
         """One look; where it is not sure, further looks through slightly different quads, all decoded together."""
         first = self._reader.log_probabilities(crop)
         reading = self._reader.decoder.decode([first])
-        if reading.confidence >= SURE:
+        if reading.confidence >= SURE or reading.confidence < HOPELESS:
             return reading
         others = [rectify(image, grow_quad(q, *margin)) for q, margin in zip((quad, quad, coarse), LOOKS, strict=True)]
         return self._reader.decoder.decode([first, *(self._reader.log_probabilities(other) for other in others)])
