@@ -99,7 +99,7 @@ def test_sure_reading_is_read(stages: Stages, photo: Image) -> None:
 
 def test_reading_under_the_threshold_is_unreadable_with_its_candidates(stages: Stages, photo: Image) -> None:
     stages.further = reading("A123BC77", 0.79)
-    stages.first = lambda look: reading("A123BC77", 0.5)
+    stages.first = lambda look: reading("A123BC77", 0.4)
     (plate,) = Pipeline().read(photo)
     assert (plate.status, plate.text) == ("unreadable", None)
     assert plate.reason == "confidence 0.79 is under 0.80"
@@ -125,7 +125,7 @@ def test_small_plate_is_named_as_the_reason(stages: Stages, photo: Image, height
     stages.first = lambda look: stages.further
     (plate,) = Pipeline().read(photo)
     small = f"; the plate is small (50 × {height} px)" if told else ""
-    assert plate.reason == "confidence 0.40 is under 0.80" + small
+    assert plate.reason == "confidence 0.40 is under 0.50" + small
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.8])
@@ -363,3 +363,11 @@ def test_photos_in_a_batch_read_as_alone(tiny: Options) -> None:
 def test_strict_choice_leaves_other_plates_unreadable(tiny: Options) -> None:
     (plate,) = Pipeline(replace(tiny, only=("ru",))).read(street("京A88888"))
     assert (plate.status, plate.text) == ("unreadable", None)
+
+
+@pytest.mark.parametrize(("detection", "confidence", "counts"), [(0.49, 0.9, True), (0.49, 0.4, False), (0.5, 0.4, True)])
+def test_faint_detection_counts_only_when_it_is_read(stages: Stages, photo: Image, detection: float, confidence: float, counts: bool) -> None:
+    stages.detections = [Detection(box_to_quad(10, 10, 60, 30), detection)]
+    stages.further = reading("A123BC77", confidence)
+    stages.first = lambda look: stages.further
+    assert bool(Pipeline().read(photo)) is counts
