@@ -98,11 +98,11 @@ def test_sure_reading_is_read(stages: Stages, photo: Image) -> None:
 
 
 def test_reading_under_the_threshold_is_unreadable_with_its_candidates(stages: Stages, photo: Image) -> None:
-    stages.further = reading("A123BC77", 0.79)
+    stages.further = reading("A123BC77", 0.49)
     stages.first = lambda look: reading("A123BC77", 0.4)
     (plate,) = Pipeline().read(photo)
     assert (plate.status, plate.text) == ("unreadable", None)
-    assert plate.reason == "confidence 0.79 is under 0.80"
+    assert plate.reason == "confidence 0.49 is under 0.50"
     assert [c.text for c in plate.reading.candidates] == ["A123BC77"]
     assert np.array_equal(plate.detection.quad, LEFT)
 
