@@ -24,7 +24,7 @@ from openplate.weights import detector_path, reader_path, straightener_path
 
 SURE = 0.98
 """A reading at least this sure from one crop is not looked at again."""
-HOPELESS = 0.01
+HOPELESS = 0.03
 """A reading less sure than this after one look is not helped by others; most are no plates."""
 LOOKS = ((0.03, 0.08), (-0.02, -0.06), (0.0, 0.0))
 """Margins by which the quad is changed for further looks at a plate that was not read surely; the last one is the detector's own quad."""

@@ -20,10 +20,13 @@ def decode_detections(output: NDArray[np.float32], threshold: float, overlap: fl
     """
     limit = np.log(threshold / (1 - threshold))
     kept = np.flatnonzero(output[:, 0] > limit)
-    kept = kept[np.argsort(-output[kept, 0], kind="stable")][: 10 * most]
+    kept = kept[np.argsort(-output[kept, 0], kind="stable")][: 4 * most]
     quads = output[kept, 1:].reshape(-1, 4, 2)
     boxes = np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    iou = box_iou(boxes, boxes)
+    common = iou * (area[:, None] + area) / (1 + iou)
+    rivals = (iou > overlap) | (common > 0.7 * np.minimum(area[:, None], area).clip(1e-6))
     alive = np.ones(len(kept), bool)
     detections: list[Detection] = []
     for i in range(len(kept)):
@@ -32,7 +35,5 @@ def decode_detections(output: NDArray[np.float32], threshold: float, overlap: fl
         detections.append(Detection(np.array(quads[i], np.float32), float(1 / (1 + np.exp(-output[kept[i], 0])))))
         if len(detections) == most:
             break
-        iou = box_iou(boxes[i : i + 1], boxes)[0]
-        common = iou * (area[i] + area) / (1 + iou)
-        alive &= (iou <= overlap) & (common <= 0.7 * np.minimum(area[i], area).clip(1e-6))
+        alive &= ~rivals[i]
     return detections
