@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from openplate.geometry import box_to_quad
 from openplate.types import (
@@ -27,6 +28,10 @@ from openplate.types import (
     Quad,
     Reading,
 )
+
+# The same examples in every run: a change is tested, not the luck of the day.
+settings.register_profile("openplate", derandomize=True, deadline=None)
+settings.load_profile("openplate")
 
 WIDTH, HEIGHT = 200, 100
 BOX = (50.0, 40.0, 130.0, 60.0)

@@ -74,6 +74,8 @@ def box_iou(first: FloatArray, second: FloatArray) -> FloatArray:
 def quad_iou(first: Quad, second: Quad) -> float:
     """Overlap of two convex quads, 0..1; a quad that is not convex is replaced by its convex hull."""
     a, b = (cv2.convexHull(np.ascontiguousarray(q, dtype=np.float32)) for q in (first, second))
-    intersection = float(cv2.intersectConvexConvex(a, b)[0])
-    union = float(cv2.contourArea(a)) + float(cv2.contourArea(b)) - intersection
+    area_a, area_b = float(cv2.contourArea(a)), float(cv2.contourArea(b))
+    # OpenCV can give more than the smaller of the two where a quad is as good as a line.
+    intersection = min(float(cv2.intersectConvexConvex(a, b)[0]), area_a, area_b)
+    union = area_a + area_b - intersection
     return intersection / union if union > 0 else 0.0
