@@ -75,7 +75,7 @@ def quad_iou(first: Quad, second: Quad) -> float:
     """Overlap of two convex quads, 0..1; a quad that is not convex is replaced by its convex hull."""
     a, b = (cv2.convexHull(np.ascontiguousarray(q, dtype=np.float32)) for q in (first, second))
     area_a, area_b = float(cv2.contourArea(a)), float(cv2.contourArea(b))
-    # OpenCV can give more than the smaller of the two where a quad is as good as a line.
-    intersection = min(float(cv2.intersectConvexConvex(a, b)[0]), area_a, area_b)
+    # OpenCV can give less than nothing, and more than the smaller of the two, where a quad is as good as a line.
+    intersection = max(0.0, min(float(cv2.intersectConvexConvex(a, b)[0]), area_a, area_b))
     union = area_a + area_b - intersection
     return intersection / union if union > 0 else 0.0
