@@ -27,7 +27,7 @@ def to_grey(image: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:
 def pose(width: float, height: float, rng: random.Random, difficulty: float) -> Quad:
     """A plate of the given size in px as a camera sees it from a random side: a quad about the origin (pinhole model).
 
-    Angles grow with `difficulty` 0-1: yaw to ±60°, pitch to ±40°, roll to ±30°, mostly far smaller.
+    Angles grow with `difficulty` 0-1: yaw to ±58°, pitch to ±38°, roll to ±20°, mostly far smaller.
     """
 
     def angle(limit: float) -> float:

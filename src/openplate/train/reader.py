@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from openplate.charset import CHARACTERS, Charset
 from openplate.formats import load_formats, select
 from openplate.formats.model import Format
-from openplate.rectify import CROP_HEIGHT, CROP_WIDTH
+from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, rectify
 from openplate.synthesize.crops import Material, mix_crops
 from openplate.synthesize.photos import load_patches, load_photos
 from openplate.train.config import ReaderConfig
@@ -123,15 +123,9 @@ class ReaderTask:
         sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops)}
         material = load_material(config.photos, True)
         if material.patches:
-            real = ((_straight(patch), patch.text) for patch in material.patches)
+            real = ((rectify(patch.image, patch.quad), patch.text) for patch in material.patches)
             sets["real"] = pack(real, len(material.patches))
         return sets
-
-
-def _straight(patch: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    from openplate.rectify import rectify
-
-    return rectify(patch.image, patch.quad)
 
 
 def read_greedily(network: nn.Module, crops: np.ndarray[Any, Any], batch: int = 128) -> list[str]:
