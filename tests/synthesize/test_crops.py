@@ -82,14 +82,14 @@ def test_jitter_of_a_leaning_quad_is_now_and_then_its_upright_box() -> None:
 
 def test_mixed_crops_are_real_and_empty_in_their_shares() -> None:
     mixed = list(islice(mix_crops(RU, Material((PATCH,), ()), 4, 1.0, 3, 0.3, 0.2), 200))
-    texts = [text for _, text in mixed]
+    texts = [entry.text for entry in mixed]
     assert 0.2 < texts.count(PATCH.text) / 200 < 0.4
     assert 0.12 < texts.count("") / 200 < 0.28
-    assert all(crop.shape == (48, 192) for crop, _ in mixed)
+    assert all(entry.crop.shape == (48, 192) for entry in mixed)
 
 
 def test_without_patches_no_crop_is_real_and_empty_ones_keep_their_share() -> None:
-    texts = [text for _, text in islice(mix_crops(RU, Material(), 4, 0.5, 3, 0.9, 0.05), 60)]
+    texts = [entry.text for entry in islice(mix_crops(RU, Material(), 4, 0.5, 3, 0.9, 0.05), 60)]
     assert texts.count("") < 12
     assert all(Automaton(RU[0].types).matches(text) for text in texts if text)
 

@@ -19,7 +19,7 @@ NOISE = np.random.default_rng(0).integers(60, 120, (240, 320, 3), np.uint8)
 def plain_plate(*_: object, **__: object) -> DrawnPlate:
     """A plate of four plain quarters, 200×50 px."""
     picture = np.repeat(quartered(200, 50, margin=30)[..., None], 3, axis=2)
-    return DrawnPlate(picture, box_to_quad(30, 30, 230, 80), "A123BC77", RU[0].types[0])
+    return DrawnPlate(picture, box_to_quad(30, 30, 230, 80), "A123BC77", RU[0].types[0], 8)
 
 
 def inside_share(quad: Quad, side: int) -> float:

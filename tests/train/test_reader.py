@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from openplate.charset import Charset
+from openplate.synthesize.crops import LabelledCrop
 from openplate.train import reader
 from openplate.train.config import LoopConfig, ReaderConfig
-from openplate.train.reader import DrawReaderShard, ReaderTask, greedy, pack, read_greedily
+from openplate.train.reader import DrawReaderShard, ReaderTask, greedy, pack, read_greedily, text_loss
 
 CHARSET = Charset()
 SMALL = ReaderConfig(loop=LoopConfig(batch=4, mixed_precision=False), countries=("ru",), width=0.25, hidden=8, shard=6, validation_crops=3)
@@ -33,12 +35,33 @@ def test_greedy_merges_repeats_and_drops_blanks(steps: str, text: str) -> None:
 
 def test_pairs_are_packed_with_padded_targets() -> None:
     crop = np.full((48, 192), 7, np.uint8)
-    shard = pack(iter([(crop, "A1"), (crop, ""), (crop, "ABCDEFGHIJKLM")]), 3)
+    shard = pack(iter([LabelledCrop(crop, "A1", 1), LabelledCrop(crop, "", 0), LabelledCrop(crop, "ABCDEFGHIJKLM", None)]), 3)
     assert shard["crops"].shape == (3, 48, 192) and (shard["crops"] == 7).all()
     assert shard["lengths"].tolist() == [2, 0, 12]  # at most twelve characters
+    assert shard["first_lines"].tolist() == [1, 0, -1]
     # Digits have the ids 1 to 10, letters go on from 11; 0 is the blank.
     assert shard["targets"][0].tolist() == [11, 2] + [0] * 10
     assert shard["targets"][2].tolist() == list(range(11, 23))
+
+
+def test_each_line_must_be_written_by_its_own_row() -> None:
+    # Two steps a row, three classes: blank, "a" (1), "b" (2), each step sure with probability 0.8.
+    def steps(*ids: int) -> Tensor:
+        rows = torch.full((1, 4, 3), 0.1)
+        rows[0, range(4), list(ids)] = 0.8
+        return rows.log()
+
+    targets, lengths = torch.tensor([[1, 2]]), torch.tensor([2])
+
+    def loss(ids: tuple[int, ...], first_line: int) -> float:
+        return float(text_loss(steps(*ids), targets, lengths, torch.tensor([first_line])))
+
+    sure = -4 * math.log(0.8)
+    assert loss((1, 2, 0, 0), 2) == pytest.approx(sure)  # a b above, nothing below: one path
+    # Above "a" may be written as a-, -a and aa, below likewise "b": the sum of three paths a row, 0.8 · 0.8 + 0.1 · 0.1 + 0.8 · 0.1.
+    assert loss((1, 0, 2, 0), 1) == pytest.approx(-2 * math.log(0.73))
+    assert loss((1, 0, 2, 0), 2) > 3  # the same text in two lines where one was wanted
+    assert loss((1, 0, 2, 0), -1) < loss((1, 0, 2, 0), 1)  # nobody said: any split will do
 
 
 def test_shards_depend_on_their_number_and_seed_alone() -> None:
@@ -75,7 +98,7 @@ class Says(nn.Module):
 
 
 def batch(*texts: str) -> dict[str, Tensor]:
-    shard = pack(((np.zeros((48, 192), np.uint8), text) for text in texts), len(texts))
+    shard = pack((LabelledCrop(np.zeros((48, 192), np.uint8), text, None) for text in texts), len(texts))
     return {key: torch.from_numpy(value) for key, value in shard.items()}
 
 

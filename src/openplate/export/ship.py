@@ -40,9 +40,9 @@ def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIB
     write_metadata(path, {"slope": "1", "offset": "0"})
     reader = Reader(path, load_formats())
     pairs: list[tuple[float, bool]] = []
-    for crop, text in islice(mix_crops(load_formats(), Material(), CALIBRATION_SEED, 0.9, 1, 0.0, 0.0), crops):
-        reading = reader([crop])
-        pairs.append((reading.confidence, reading.text == text))
+    for entry in islice(mix_crops(load_formats(), Material(), CALIBRATION_SEED, 0.9, 1, 0.0, 0.0), crops):
+        reading = reader([entry.crop])
+        pairs.append((reading.confidence, reading.text == entry.text))
     for patch in load_patches(photos, held_out=True):
         reading = reader([rectify(patch.image, patch.quad)])
         pairs.append((reading.confidence, reading.text == patch.text))

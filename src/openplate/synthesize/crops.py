@@ -22,13 +22,23 @@ from openplate.types import Crop, Quad
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnCrop:
-    """A crop with its text; `type` is None where a real photo gave the crop; `photo` and `quad` are what was rectified."""
+    """A crop with its text, of which `first_line` characters stand on the first line; `photo` and `quad` are what was rectified."""
 
     crop: Crop
     text: str
-    type: PlateType | None
+    first_line: int
+    type: PlateType
     photo: Picture
     quad: Quad
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledCrop:
+    """A crop to train on: the first `first_line` characters of `text` stand on the first line; None where nobody said."""
+
+    crop: Crop
+    text: str
+    first_line: int | None
 
 
 def choose_type(formats: Sequence[Format], rng: random.Random) -> PlateType:
@@ -83,6 +93,28 @@ def degrade(photo: Picture, plate_height: float, rng: random.Random, difficulty:
     return record(photo, rng, difficulty)
 
 
+def cut_out(photo: Picture, quad: Quad, rng: random.Random) -> tuple[Picture, Quad]:
+    """The picture of a plate alone, as other systems store them: upright, cut close or even into the plate, often at a size of its own.
+
+    Returns:
+        the small picture, and the quad that is its corners.
+    """
+    width, height = quad_size(quad)
+    size = (round(width), round(height)) if rng.random() < 0.4 else (rng.choice((94, 120, 136, 160, 200)), rng.choice((24, 30, 36, 44, 56)))
+    size = max(24, size[0]), max(10, size[1])
+    spread_x, spread_y = 0.02 * width, 0.06 * height
+    corners = np.array(
+        [[rng.gauss(0.2, 1) * spread_x * a, rng.gauss(0.0, 1) * spread_y * b] for a, b in ((1, 1), (-1, 1), (-1, -1), (1, -1))], np.float32
+    )
+    if rng.random() < 0.3:  # the same cut on both sides
+        inset = np.array([rng.uniform(-0.03, 0.035) * width, rng.uniform(-0.05, 0.1) * height], np.float32)
+        corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float32) * inset
+    target = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float32)
+    homography = cv2.getPerspectiveTransform((quad + corners).astype(np.float32) - 0.5, target - 0.5)
+    picture = np.asarray(cv2.warpPerspective(photo, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8)
+    return picture, target
+
+
 def draw_crops(formats: Sequence[Format], seed: int, difficulty: float = 1.0, views: int = 3, jitter: float = 0.06) -> Iterator[DrawnCrop]:
     """Endless crops, the same for the same arguments; `views` of each drawn plate come one after another.
 
@@ -95,7 +127,11 @@ def draw_crops(formats: Sequence[Format], seed: int, difficulty: float = 1.0, vi
         drawn = draw_plate(choose_type(formats, rng), rng, width_px=rng.choice((200, 240, 280)), margin=0.22, wear=difficulty)
         for _ in range(views):
             photo, quad = view(drawn.image, drawn.quad, rng, difficulty)
-            yield DrawnCrop(rectify(photo, jitter_quad(quad, rng, jitter)), drawn.text, drawn.type, photo, quad)
+            if rng.random() < 0.1:
+                photo, quad = cut_out(photo, quad, rng)
+                yield DrawnCrop(rectify(photo, quad), drawn.text, drawn.first_line, drawn.type, photo, quad)
+            else:
+                yield DrawnCrop(rectify(photo, jitter_quad(quad, rng, jitter)), drawn.text, drawn.first_line, drawn.type, photo, quad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +151,8 @@ class Material:
 
 def mix_crops(
     formats: Sequence[Format], material: Material, seed: int, difficulty: float, views: int = 3, real_share: float = 0.08, empty_share: float = 0.03
-) -> Iterator[tuple[Crop, str]]:
-    """Endless (crop, text): drawn crops, with `real_share` of photographed again real plates and `empty_share` of places without a plate (text "").
+) -> Iterator[LabelledCrop]:
+    """Endless crops: drawn ones, with `real_share` of photographed again real plates and `empty_share` of places without a plate (text "").
 
     `real_share` counts as zero where there are no patches.
     """
@@ -129,12 +165,16 @@ def mix_crops(
         if kind < real_share:
             patch = rng.choices(material.patches, weights)[0]
             photo, quad = view(patch.image, patch.quad, rng, difficulty * rng.uniform(0.3, 0.9))
-            yield rectify(photo, jitter_quad(quad, rng, 0.05)), patch.text
+            if rng.random() < 0.25:
+                crop = rectify(*cut_out(photo, quad, rng))
+            else:
+                crop = rectify(photo, jitter_quad(quad, rng, 0.05))
+            yield LabelledCrop(crop, patch.text, patch.first_line)
         elif kind < real_share + empty_share:
-            yield empty_crop(material.photos, rng), ""
+            yield LabelledCrop(empty_crop(material.photos, rng), "", 0)
         else:
             entry = next(drawn)
-            yield entry.crop, entry.text
+            yield LabelledCrop(entry.crop, entry.text, entry.first_line)
 
 
 def empty_crop(photos: Sequence[Photo], rng: random.Random) -> Crop:

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openplate.charset import Charset, normalise
+from openplate.charset import PROVINCES, Charset, normalise
 from openplate.dataset import load_dataset
 from openplate.geometry import box_to_quad, quad_size, quad_to_box
 from openplate.sources import read_image
@@ -27,6 +27,14 @@ class Patch:
     image: Image
     quad: Quad
     text: str
+
+    @property
+    def first_line(self) -> int | None:
+        """How many characters of `text` stand on the first line: all on a flat plate, two on a high Chinese one; None where the shape does not tell."""
+        width, height = quad_size(self.quad)
+        if height < 0.36 * width:
+            return len(self.text)
+        return 2 if self.text[:1] in PROVINCES and height > 0.42 * width else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

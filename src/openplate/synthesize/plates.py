@@ -56,12 +56,16 @@ _DEALER_WORDS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnPlate:
-    """A drawn plate on a canvas with surroundings (holder, bodywork). `quad` is the plate's own outline in the canvas."""
+    """A drawn plate on a canvas with surroundings (holder, bodywork).
+
+    `quad` is the plate's own outline in the canvas; the first `first_line` characters of `text` stand on its first line.
+    """
 
     image: Image
     quad: Quad
     text: str
     type: PlateType
+    first_line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,16 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
     for row in plate_type.rows:
         _draw_row(plate, relief, plate_type, row, texts[position : position + len(row.fields)], ink, hand, rng)
         position += len(row.fields)
-    if rng.random() < 0.45:
+    grimy = rng.random() < 0.1 * wear
+    if grimy:
+        _grime(plate, relief, ink, rng)
+    if grimy or rng.random() < 0.45:
         _emboss(plate, relief, rng)
     _draw_screws(plate, scale, rng)
     if rng.random() < 0.75 * wear:
         _weather(plate, scale, rng, wear)
     image, quad = _surround(plate, margin, rng)
-    return DrawnPlate(image, quad, "".join(texts), plate_type)
+    return DrawnPlate(image, quad, "".join(texts), plate_type, len("".join(texts[: len(plate_type.rows[0].fields)])))
 
 
 def drawable(formats: Sequence[Format]) -> tuple[Format, ...]:
@@ -195,7 +202,7 @@ def _draw_row(
         fixed = field.x_mm is not None
         press = 1.0 if fixed else squeeze
         gap = field.gap_mm * press
-        if plate_type.loose and field.gap_mm > 0.3 * field.width_mm and rng.random() < 0.35:
+        if plate_type.loose and field.gap_mm > 0.3 * field.width_mm and rng.random() < 0.55:
             emblem = np.zeros(
                 (round(field.height_mm * hand.scale * 0.7), max(3, round((gap + field.pitch_mm - field.width_mm) * hand.scale))), np.uint8
             )
@@ -377,6 +384,17 @@ def _emboss(plate: Image, relief: Mask, rng: random.Random) -> None:
     shifted = np.roll(relief, offset, axis=(0, 1)).astype(np.int16)
     slope = ((shifted - relief) * rng.uniform(0.08, 0.28)).astype(np.int16)
     np.copyto(plate, np.clip(plate + slope[..., None], 0, 255).astype(np.uint8))
+
+
+def _grime(plate: Image, relief: Mask, ink: tuple[int, int, int], rng: random.Random) -> None:
+    """A film of road dirt that brings the background close to the ink, in place; raised glyphs stay a little cleaner or a little dirtier."""
+    height, width = plate.shape[:2]
+    noise = np.random.default_rng(rng.getrandbits(32))
+    dirt = [min(255, max(0, round(c + rng.uniform(-15, 45)))) for c in ink] if rng.random() < 0.6 else [rng.randint(50, 120)] * 3
+    film = np.full((height, width), rng.uniform(0.45, 0.88), np.float32)
+    film += (_noise_field(height, width, rng.choice((5, 12, 30)), noise) - 0.5) * rng.uniform(0.05, 0.35)
+    film *= 1 - relief.astype(np.float32) / 255 * rng.uniform(0.0, 0.5)
+    _cover(plate, (dirt[0], dirt[1], dirt[2]), np.clip(film, 0, 0.95))
 
 
 def _draw_screws(plate: Image, scale: float, rng: random.Random) -> None:

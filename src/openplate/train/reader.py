@@ -17,7 +17,7 @@ from openplate.charset import CHARACTERS, Charset
 from openplate.formats import load_formats, select
 from openplate.formats.model import Format
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, rectify
-from openplate.synthesize.crops import Material, mix_crops
+from openplate.synthesize.crops import LabelledCrop, Material, mix_crops
 from openplate.synthesize.photos import load_patches, load_photos
 from openplate.train.config import ReaderConfig
 from openplate.train.loop import Batch
@@ -41,7 +41,7 @@ def chosen_formats(countries: Sequence[str]) -> tuple[Format, ...]:
 
 @dataclass(frozen=True, slots=True)
 class DrawReaderShard:
-    """Draws shard `number` of a config: crops `(S, 48, 192) uint8`, targets `(S, 12)` padded with 0, lengths `(S,)`."""
+    """Draws shard `number` of a config: crops `(S, 48, 192) uint8`, targets `(S, 12)` padded with 0, lengths and first_lines `(S,)`."""
 
     config: ReaderConfig
 
@@ -55,18 +55,49 @@ class DrawReaderShard:
         return pack(islice(mixed, config.shard), config.shard)
 
 
-def pack(crops: Iterator[tuple[np.ndarray[Any, np.dtype[np.uint8]], str]], count: int) -> Shard:
-    """(crop, text) pairs as arrays."""
+def pack(crops: Iterator[LabelledCrop], count: int) -> Shard:
+    """Labelled crops as arrays."""
     charset = Charset()
     images = np.zeros((count, CROP_HEIGHT, CROP_WIDTH), np.uint8)
     targets = np.zeros((count, LONGEST), np.int64)
     lengths = np.zeros(count, np.int64)
-    for i, (crop, text) in enumerate(crops):
-        images[i] = crop
-        ids = charset.encode(text)[:LONGEST]
+    first_lines = np.full(count, -1, np.int64)
+    for i, entry in enumerate(crops):
+        images[i] = entry.crop
+        ids = charset.encode(entry.text)[:LONGEST]
         targets[i, : len(ids)] = ids
         lengths[i] = len(ids)
-    return {"crops": images, "targets": targets, "lengths": lengths}
+        if entry.first_line is not None:
+            first_lines[i] = min(entry.first_line, len(ids))
+    return {"crops": images, "targets": targets, "lengths": lengths, "first_lines": first_lines}
+
+
+def text_loss(log_probabilities: Tensor, targets: Tensor, lengths: Tensor, first_lines: Tensor) -> Tensor:
+    """CTC loss (Graves et al. 2006) of each crop, `(N,)`.
+
+    The upper half of the steps must write the first line and the lower half the second, which is empty on one-line plates; where `first_lines` is -1
+    both halves together write the whole text. Left free, the network learns to write plates of one line in two, and cannot tell them apart.
+
+    Args:
+        log_probabilities: `(N, T, K)`, the upper row's steps before the lower row's.
+        targets: `(N, L)` class ids, padded with 0.
+        lengths: `(N,)`.
+        first_lines: `(N,)` characters of the first line, or -1.
+    """
+    n, steps = log_probabilities.shape[:2]
+    by_step = log_probabilities.float().transpose(0, 1)
+    free = first_lines < 0
+    upper = torch.where(free, lengths, first_lines)
+    places = (upper[:, None] + torch.arange(targets.shape[1], device=targets.device)).clamp(max=targets.shape[1] - 1)
+
+    def ctc(rows: Tensor, wanted: Tensor, long: Tensor) -> Tensor:
+        time = torch.full((n,), rows.shape[0], dtype=torch.long, device=rows.device)
+        return nn.functional.ctc_loss(rows, wanted, time, long, reduction="none", zero_infinity=True)
+
+    by_row = ctc(by_step[: steps // 2], targets, upper) + ctc(by_step[steps // 2 :], targets.gather(1, places), lengths - upper)
+    if not free.any():
+        return by_row
+    return torch.where(free, ctc(by_step, targets, lengths), by_row)
 
 
 def greedy(log_probabilities: np.ndarray[Any, np.dtype[np.float32]]) -> list[str]:
@@ -98,10 +129,8 @@ class ReaderTask:
             yield {key: torch.from_numpy(value) for key, value in rows.items()}
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        crops = batch["crops"][:, None].float()
-        log_probabilities = network(crops).float().transpose(0, 1)
-        steps = torch.full((crops.shape[0],), log_probabilities.shape[0], dtype=torch.long, device=crops.device)
-        losses = nn.functional.ctc_loss(log_probabilities, batch["targets"], steps, batch["lengths"], reduction="none", zero_infinity=True)
+        log_probabilities = network(batch["crops"][:, None].float())
+        losses = text_loss(log_probabilities, batch["targets"], batch["lengths"], batch["first_lines"])
         return losses.mean() / 8, {}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -123,7 +152,7 @@ class ReaderTask:
         sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops)}
         material = load_material(config.photos, True)
         if material.patches:
-            real = ((rectify(patch.image, patch.quad), patch.text) for patch in material.patches)
+            real = (LabelledCrop(rectify(patch.image, patch.quad), patch.text, patch.first_line) for patch in material.patches)
             sets["real"] = pack(real, len(material.patches))
         return sets
 
