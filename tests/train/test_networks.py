@@ -76,7 +76,8 @@ def test_detector_has_an_anchor_point_a_cell_of_every_level() -> None:
 
 def test_detector_s_corners_are_offsets_from_their_anchor_point() -> None:
     network = Detector(width=0.25).eval()
-    nn.init.zeros_(network.corners.weight)
+    for head in network.heads:
+        nn.init.zeros_(head.corners.weight)
     with torch.inference_mode():
         output = network(inputs(1, 3, 64, 128))
     assert (STRIDES[0], REACH) == (8, 4.0)

@@ -1,7 +1,8 @@
 """The detector: images in; for every anchor point a plate logit and four corners out.
 
 A single-stage, anchor-free network in the manner of YOLOv8 (Jocher et al. 2023: CSP blocks, several scales, no anchors) with four corners instead
-of a box. The first convolution already strides by 4, so that nothing runs at full resolution.
+of a box. The first convolution already strides by 4, so that nothing runs at full resolution. Each level has a head of its own: one shared by all
+levels would be normalised by each level's statistics in training and by their mixture afterwards.
 
 Letter key: N images, H×W input px (multiples of 64), C channels, A anchor points over all levels (strides 8, 16, 32, 64).
 """
@@ -37,6 +38,24 @@ class CspBlock(nn.Module):
         return joined
 
 
+class Head(nn.Module):
+    """Features `(N, C, H, W)` to `(N, 9, H, W)`: the plate logit and eight corner offsets of every cell, after `depth` 3×3 convolutions."""
+
+    def __init__(self, channels: int, depth: int) -> None:
+        super().__init__()
+        self.shared = nn.Sequential(*(ConvUnit(channels, channels) for _ in range(depth)))
+        self.score = nn.Conv2d(channels, 1, 1)
+        self.corners = nn.Conv2d(channels, 8, 1)
+        nn.init.constant_(self.score.bias, -5.0)  # type: ignore[arg-type]
+        nn.init.normal_(self.corners.weight, std=0.005)
+        with torch.no_grad():
+            self.corners.bias.copy_(torch.tensor([-0.6, -0.2, 0.6, -0.2, 0.6, 0.2, -0.6, 0.2]))  # type: ignore[union-attr]
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = self.shared(features)
+        return torch.cat([self.score(features), self.corners(features)], dim=1)
+
+
 class Detector(nn.Module):
     """Images `(N, 3, H, W)`, RGB 0-255, to `(N, A, 9)`: logit, then x0 y0 … x3 y3 in input px.
 
@@ -47,20 +66,14 @@ class Detector(nn.Module):
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         c4, c8, c16, c32, neck = (round(width * n / 8) * 8 for n in (32, 64, 128, 160, 64))
-        self.stem = nn.Sequential(nn.Conv2d(3, c4, 8, 4, 2, bias=False), nn.BatchNorm2d(c4), nn.ReLU(inplace=True), ConvUnit(c4, c4))  # H/4
+        self.stem = nn.Sequential(nn.Conv2d(3, c4, 8, 4, 2, bias=False), nn.BatchNorm2d(c4), nn.ReLU(inplace=True))  # H/4
         self.to8 = nn.Sequential(ConvUnit(c4, c8, 3, 2), CspBlock(c8, 1))
         self.to16 = nn.Sequential(ConvUnit(c8, c16, 3, 2), CspBlock(c16, 2))
         self.to32 = nn.Sequential(ConvUnit(c16, c32, 3, 2), CspBlock(c32, 2))
         self.to64 = nn.Sequential(ConvUnit(c32, c32, 3, 2), CspBlock(c32, 1))
         self.sides = nn.ModuleList(nn.Conv2d(c, neck, 1) for c in (c8, c16, c32, c32))
         self.fuses = nn.ModuleList(CspBlock(neck, 1) for _ in range(3))
-        self.head = nn.Sequential(ConvUnit(neck, neck), ConvUnit(neck, neck))
-        self.score = nn.Conv2d(neck, 1, 1)
-        self.corners = nn.Conv2d(neck, 8, 1)
-        nn.init.constant_(self.score.bias, -5.0)  # type: ignore[arg-type]
-        nn.init.normal_(self.corners.weight, std=0.005)
-        with torch.no_grad():
-            self.corners.bias.copy_(torch.tensor([-0.6, -0.2, 0.6, -0.2, 0.6, 0.2, -0.6, 0.2]))  # type: ignore[union-attr]
+        self.heads = nn.ModuleList(Head(neck, depth) for depth in (1, 2, 2, 2))  # at stride 8 a second convolution would cost a tenth of everything
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.stem((images - 114.0) * (1 / 57))
@@ -74,9 +87,8 @@ class Detector(nn.Module):
             top = self.fuses[i](self.sides[i](levels[i]) + nn.functional.interpolate(top, scale_factor=2.0, mode="nearest"))
             fused.insert(0, top)
         outputs = []
-        for stride, level in zip(STRIDES, fused, strict=True):
-            shared = self.head(level)
-            joined = torch.cat([self.score(shared), self.corners(shared)], dim=1).float()  # N 9 H W
+        for stride, level, head in zip(STRIDES, fused, self.heads, strict=True):
+            joined = head(level).float()  # N 9 H W
             n, _, h, w = joined.shape
             flat = joined.permute(0, 2, 3, 1).reshape(n, h * w, 9)
             points = anchor_points(h, w, stride, flat)
