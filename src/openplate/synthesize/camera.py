@@ -76,12 +76,12 @@ def expose(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
             spot = np.asarray(cv2.GaussianBlur(spot, (0, 0), max(1.0, height * rng.uniform(0.05, 0.3))), np.float32) * rng.uniform(40, 160)
             picture = np.clip(picture + (spot if picture.ndim == 2 else spot[..., None]), 0, 255).astype(np.uint8)
     gamma = math.exp(rng.gauss(0, 0.35) * difficulty)
-    contrast = rng.uniform(1 - 0.68 * difficulty, 1.0) if rng.random() < 0.6 else rng.uniform(1.0, 1 + 0.6 * difficulty)
+    contrast = rng.uniform(1 - 0.73 * difficulty, 1.0) if rng.random() < 0.6 else rng.uniform(1.0, 1 + 0.6 * difficulty)
     brightness = rng.uniform(-0.5, 0.5) * difficulty * (1 - contrast if contrast < 1 else 0.35)
     levels = np.linspace(0, 1, 256) ** gamma
     levels = (levels - 0.5) * contrast + 0.5 + brightness
-    if rng.random() < 0.12 * difficulty:
-        levels = levels * rng.uniform(0.2, 0.55)
+    if rng.random() < 0.14 * difficulty:
+        levels = levels * math.exp(rng.uniform(math.log(0.1), math.log(0.55))) + rng.uniform(0.0, 0.06)
     table = np.clip(levels * 255, 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(picture, table), dtype=np.uint8)
 

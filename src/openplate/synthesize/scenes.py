@@ -65,7 +65,10 @@ def paste(image: Image, drawn: DrawnPlate, target: Quad, rng: random.Random, lik
 
 def _match(plate: Image, like: NDArray[np.uint8] | None, rng: random.Random) -> Image:
     """The plate with light like that of the old plate (three times in four) or a random one."""
-    if like is None or like.size < 30 or rng.random() < 0.25:
+    if rng.random() < 0.06:  # in deep shadow or dirty, hardly brighter than what is around it
+        gain, cast = rng.uniform(0.1, 0.35), np.array([rng.uniform(0.8, 1.1) for _ in range(3)], np.float32)
+        shift = rng.uniform(5, 35) if like is None or like.size < 30 else float(np.percentile(like, 8)) * rng.uniform(0.4, 1.0)
+    elif like is None or like.size < 30 or rng.random() < 0.25:
         gain, shift, cast = rng.uniform(0.5, 1.1), rng.uniform(-15, 25), np.array([rng.uniform(0.85, 1.1) for _ in range(3)], np.float32)
     else:
         flat = like.reshape(-1, 3).astype(np.float32)
@@ -192,7 +195,7 @@ def draw_window(
     if rng.random() < 0.5:
         gains = np.clip(np.arange(256, dtype=np.float32)[:, None] * [rng.uniform(0.7, 1.25) for _ in range(3)], 0, 255)
         image = np.asarray(cv2.LUT(image, gains.astype(np.uint8)[:, None, :]), dtype=np.uint8)
-    image = expose(image, rng, 0.55)
+    image = expose(image, rng, 0.55 if rng.random() < 0.7 else 1.0)
     image = defocus(image, 14, rng, 0.8)
     if rng.random() < 0.12:
         image = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), dtype=np.uint8)
