@@ -16,10 +16,10 @@ from openplate.errors import WeightsError
 from openplate.evaluate.calibrate import Mapping, fit_calibration
 from openplate.export.onnx import write_metadata
 from openplate.formats import load_formats
+from openplate.pipeline import Options, Pipeline
 from openplate.read.reader import Reader
-from openplate.rectify import rectify
 from openplate.selftest import write_reference
-from openplate.synthesize.crops import Material, draw_crops, mix_crops
+from openplate.synthesize.crops import draw_crops, jitter_quad
 from openplate.synthesize.photos import load_patches
 from openplate.weights import NETWORKS, network_path, write_checksums
 
@@ -31,20 +31,25 @@ CALIBRATION_SEED = 77_000_001
 def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIBRATION_CROPS) -> Mapping:
     """Fits the confidence of an exported reader and stores it in the file.
 
-    The readings come from drawn crops of seeds that training never uses, and from the fifth of each data set that training leaves out.
+    The plates are drawn with seeds that training never uses, and come from the fifth of each data set that training leaves out. Each is read as the
+    pipeline reads: from a quad like a detector's, straightened, with further looks where the first is not sure.
 
     Raises:
         WeightsError: the file is not a reader.
     """
     Reader(path, load_formats())  # what is no reader is refused before its file is changed
     write_metadata(path, {"slope": "1", "offset": "0"})
-    reader = Reader(path, load_formats())
+    pipeline = Pipeline(Options(reader=path))
+    rng = random.Random(CALIBRATION_SEED)
     pairs: list[tuple[float, bool]] = []
-    for entry in islice(mix_crops(load_formats(), Material(), CALIBRATION_SEED, 0.9, 1, 0.0, 0.0), crops):
-        reading = reader([entry.crop])
-        pairs.append((reading.confidence, reading.text == entry.text))
+    levels = (0.3, 0.6, 0.9)
+    for level in levels:
+        for entry in islice(draw_crops(load_formats(), CALIBRATION_SEED + round(10 * level), level, 1, 0.0), crops // len(levels)):
+            image = np.repeat(entry.photo[..., None], 3, axis=-1)
+            reading = pipeline.read_quads(image, [jitter_quad(entry.quad, rng, 0.06)])[0]
+            pairs.append((reading.confidence, reading.text == entry.text))
     for patch in load_patches(photos, held_out=True):
-        reading = reader([rectify(patch.image, patch.quad)])
+        reading = pipeline.read_quads(patch.image, [jitter_quad(patch.quad, rng, 0.06)])[0]
         pairs.append((reading.confidence, reading.text == patch.text))
     mapping = fit_calibration(pairs)
     write_metadata(path, {"slope": f"{mapping.a:.6f}", "offset": f"{mapping.b:.6f}"})
