@@ -119,6 +119,8 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
     _draw_screws(plate, scale, rng)
     if rng.random() < 0.75 * wear:
         _weather(plate, scale, rng, wear)
+    if plate_type.loose and rng.random() < 0.4:  # a frame around the plate hides its small print; what is seen counts as the plate
+        plate = plate[round(height_px * rng.uniform(0.03, 0.2)) : height_px - round(height_px * rng.uniform(0.03, 0.2))]
     image, quad = _surround(plate, margin, rng)
     return DrawnPlate(image, quad, "".join(texts), plate_type, len("".join(texts[: len(plate_type.rows[0].fields)])))
 
@@ -202,14 +204,26 @@ def _draw_row(
         fixed = field.x_mm is not None
         press = 1.0 if fixed else squeeze
         gap = field.gap_mm * press
-        if plate_type.loose and field.gap_mm > 0.3 * field.width_mm and rng.random() < 0.55:
-            emblem = np.zeros(
-                (round(field.height_mm * hand.scale * 0.7), max(3, round((gap + field.pitch_mm - field.width_mm) * hand.scale))), np.uint8
+        if plate_type.loose and field.gap_mm > 0.3 * field.width_mm and rng.random() < 0.6:
+            space = gap + field.pitch_mm - field.width_mm
+            # A state's outline or seal: often a compact block at half the glyphs' height, else something as high as they are.
+            compact = rng.random() < 0.65
+            high = field.height_mm * (rng.uniform(0.3, 0.5) if compact else 0.7)
+            emblem = np.zeros((max(3, round(high * hand.scale)), max(3, round(space * rng.uniform(0.75, 1.05) * hand.scale))), np.uint8)
+            _draw_emblem(emblem, rng, compact)
+            top = row.baseline_mm - field.height_mm / 2 - high / 2 + rng.uniform(-0.1, 0.1) * field.height_mm
+            most = 160 if compact else 256
+            tint = ink if rng.random() < 0.4 else _vary((rng.randrange(most), rng.randrange(most), rng.randrange(most)), rng)
+            _blend(
+                plate,
+                None,
+                emblem,
+                round((x + shift_x - (field.pitch_mm - field.width_mm)) * hand.scale),
+                round(top * hand.scale),
+                tint,
+                width,
+                height,
             )
-            _draw_emblem(emblem, rng)
-            top = round((row.baseline_mm - field.height_mm * rng.uniform(0.75, 1.0)) * hand.scale)
-            tint = ink if rng.random() < 0.4 else _vary((rng.randrange(256), rng.randrange(256), rng.randrange(256)), rng)
-            _blend(plate, None, emblem, round((x + shift_x - (field.pitch_mm - field.width_mm)) * hand.scale), top, tint, width, height)
         x = field.x_mm if field.x_mm is not None else x + gap
         colour = _vary(parse_colour(field.ink), rng) if field.ink else ink
         shown = text or field.mark
@@ -250,11 +264,11 @@ def _separator(character: str, width_px: int, height_px: int, rng: random.Random
     return mask
 
 
-def _draw_emblem(mask: Mask, rng: random.Random) -> None:
-    """A coat of arms, a state's outline or a seal: a shape with something inside, light or dark, in place."""
+def _draw_emblem(mask: Mask, rng: random.Random, solid: bool = False) -> None:
+    """A coat of arms, a state's outline or a seal: a shape with something inside, light or dark, in place; `solid` ones are filled and fill the mask."""
     height, width = mask.shape
-    tall = rng.uniform(0.45, 0.95)
-    wide = min(0.98, rng.uniform(0.6, 1.0))
+    tall = rng.uniform(0.8, 1.0) if solid else rng.uniform(0.45, 0.95)
+    wide = rng.uniform(0.75, 1.0) if solid else min(0.98, rng.uniform(0.6, 1.0))
     x0, x1 = width * (1 - wide) / 2, width * (1 + wide) / 2
     y0, y1 = height * (1 - tall) / 2, height * (1 + tall) / 2
     centre_x, centre_y = (x0 + x1) / 2, (y0 + y1) / 2
@@ -269,7 +283,9 @@ def _draw_emblem(mask: Mask, rng: random.Random) -> None:
         angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         shape = np.stack([centre_x + np.cos(angles) * (x1 - x0) / 2, centre_y + np.sin(angles) * min(y1 - y0, x1 - x0) / 2], axis=1)
     points = np.round(shape * 16).astype(np.int32)
-    if rng.random() < 0.65:
+    if solid:
+        cv2.fillPoly(mask, [points], rng.randint(130, 255), cv2.LINE_AA, 4)
+    elif rng.random() < 0.65:
         cv2.fillPoly(mask, [points], rng.randint(40, 230), cv2.LINE_AA, 4)
     else:
         cv2.polylines(mask, [points], True, rng.randint(120, 255), max(1, width // 10), cv2.LINE_AA, 4)
