@@ -119,7 +119,7 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
     _draw_screws(plate, scale, rng)
     if rng.random() < 0.75 * wear:
         _weather(plate, scale, rng, wear)
-    if plate_type.loose and rng.random() < 0.4:  # a frame around the plate hides its small print; what is seen counts as the plate
+    if plate_type.loose and rng.random() < 0.45 * wear:  # a frame around the plate hides its small print; what is seen counts as the plate
         plate = plate[round(height_px * rng.uniform(0.03, 0.2)) : height_px - round(height_px * rng.uniform(0.03, 0.2))]
     image, quad = _surround(plate, margin, rng)
     return DrawnPlate(image, quad, "".join(texts), plate_type, len("".join(texts[: len(plate_type.rows[0].fields)])))
