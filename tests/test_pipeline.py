@@ -152,7 +152,7 @@ def test_sure_plate_is_looked_at_once(stages: Stages, photo: Image) -> None:
 
 def test_unsure_plate_is_looked_at_again_and_all_looks_are_decoded_together(stages: Stages, photo: Image) -> None:
     stages.first = lambda look: reading("A123BC77", 0.97)
-    stages.correct = lambda quad: quad + np.float32(1)
+    stages.correct = lambda quad: LEFT + np.float32(1)
     (plate,) = Pipeline().read(photo)
     assert (plate.text, plate.reading.confidence) == ("B456MM99", 0.9)
     assert stages.looks == [1, 4]
@@ -163,6 +163,18 @@ def test_unsure_plate_is_looked_at_again_and_all_looks_are_decoded_together(stag
 
 
 # --- straightening
+
+
+def test_second_straightening_starts_from_the_first_one_s_corners(stages: Stages, photo: Image) -> None:
+    stages.correct = lambda quad: quad + np.float32(1)
+    (plate,) = Pipeline().read(photo)
+    assert np.array_equal(plate.detection.quad, LEFT + 2)
+
+
+def test_implausible_second_straightening_keeps_the_first(stages: Stages, photo: Image) -> None:
+    stages.correct = lambda quad: LEFT + 1 if np.array_equal(quad, LEFT) else np.zeros((4, 2), np.float32)
+    (plate,) = Pipeline().read(photo)
+    assert np.array_equal(plate.detection.quad, LEFT + 1)
 
 
 def test_corrected_corners_are_reported_and_read(stages: Stages, photo: Image) -> None:
@@ -192,7 +204,7 @@ def test_correction_that_is_no_plate_is_not_taken(stages: Stages, photo: Image, 
 
 def test_given_quads_are_straightened_and_read(stages: Stages, photo: Image) -> None:
     exact = {20.0: LEFT + 2, 150.0: RIGHT + 3}
-    stages.correct = lambda quad: exact[float(quad[0, 0])]
+    stages.correct = lambda quad: exact.get(float(quad[0, 0]), quad)  # the second look finds nothing to correct
     readings = Pipeline().read_quads(photo, [RIGHT, LEFT])
     assert readings == [reading("A123BC77", 0.99)] * 2
     assert stages.detected == []
@@ -258,7 +270,8 @@ def test_missing_file_is_a_source_error(stages: Stages, tmp_path: Path) -> None:
 
 
 def test_cropped_picture_is_one_plate_whose_quad_is_its_corners(stages: Stages, photo: Image) -> None:
-    stages.correct = lambda quad: grow_quad(quad, -0.05, -0.1)
+    inner = grow_quad(box_to_quad(0, 0, 300, 100), -0.05, -0.1)
+    stages.correct = lambda quad: inner
     result = Pipeline().read_cropped(Frame(photo, "crop.png"), decode_ms=3)
     (plate,) = result.plates
     assert (plate.status, plate.text, plate.detection.confidence) == ("read", "A123BC77", 1.0)
