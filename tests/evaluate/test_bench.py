@@ -1,6 +1,6 @@
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -9,7 +9,7 @@ import pytest
 
 from openplate.errors import ConfigError
 from openplate.evaluate import bench
-from openplate.evaluate.bench import Setup, Spread, as_text, measure, setups, spread
+from openplate.evaluate.bench import Case, Setup, Spread, in_own_process, measure, pipeline_table, setups, side_by_side, spread
 from openplate.types import EngineReport, Frame, Milliseconds, PhotoResult
 
 PHOTO = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
@@ -68,18 +68,52 @@ def test_setups_are_all_combinations() -> None:
 
 
 def test_setup_that_cannot_run_is_an_outcome_with_its_reason(tmp_path: Path) -> None:
-    (outcome,) = bench.bench([Setup()], [tmp_path / "none.jpg"], runs=1, warm_up=0)
+    (outcome,) = bench.bench([Setup()], [Case("one", (tmp_path / "none.jpg",))], runs=1, warm_up=0)
     assert outcome.measurement is None
     assert "none.jpg" in str(outcome.error)
-    assert "not measured: " in as_text([outcome])
+    assert pipeline_table([outcome])[1][0] == "one"
+    assert "not measured: " in side_by_side(pipeline_table([outcome]))
 
 
-def test_measurement_crosses_the_process_border_unchanged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """A program in place of Python that reads its order and then runs some lines of its own."""
+
+    python = sys.executable
+
+    def make(lines: str) -> None:
+        path = tmp_path / "stand_in"
+        path.write_text(f"#!{python}\nimport sys\norder = sys.stdin.read()\n{lines}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(bench.sys, "executable", str(path))
+
+    return make
+
+
+def test_measurement_crosses_the_process_border_unchanged(stand_in: Callable[[str], None], tmp_path: Path) -> None:
     found = measure(FakePipeline, [PHOTO], runs=1, warm_up=0, batch=1, clock=itertools.count().__next__)
-    stand_in = tmp_path / "stand_in"
-    stand_in.write_text(f"#!{sys.executable}\nimport sys\nsys.stdin.read()\nprint({bench.json.dumps(bench.asdict(found))!r})\n")
-    stand_in.chmod(0o755)
-    monkeypatch.setattr(bench.sys, "executable", str(stand_in))
-    (outcome,) = bench.bench([Setup()], [tmp_path / "any.jpg"], runs=1, warm_up=0)
-    assert outcome.measurement == found
-    assert as_text([outcome]).splitlines()[1].split()[:5] == ["fake", "cpu", "fp32", "1", "1"]
+    stand_in(f"print({bench.json.dumps(bench.asdict(found))!r})")
+    outcomes = bench.bench(
+        [Setup(), Setup(threads=2)], [Case("first", (tmp_path / "a.jpg",)), Case("second", (tmp_path / "b.jpg",))], runs=1, warm_up=0
+    )
+    assert [(o.case, o.setup.threads) for o in outcomes] == [("first", 1), ("first", 2), ("second", 1), ("second", 2)]
+    assert outcomes[0].measurement == found
+    rows = pipeline_table(outcomes)
+    assert rows[1][:6] == ["first", "0", "fake cpu", "fp32", "1", "1"]
+    assert rows[1][rows[0].index("ratio")] == "2.00"
+
+
+def test_process_that_fails_gives_its_last_line(stand_in: Callable[[str], None]) -> None:
+    stand_in("print('one', file=sys.stderr); sys.exit('no such engine')")
+    assert in_own_process("any", {}, 1) == (None, "no such engine")
+    stand_in("sys.exit(3)")
+    assert in_own_process("any", {}, 1) == (None, "the process ended with code 3")
+
+
+def test_process_is_told_its_threads_and_its_order(stand_in: Callable[[str], None]) -> None:
+    stand_in("import json, os\nprint(json.dumps({'order': order, 'threads': os.environ['OMP_NUM_THREADS']}))")
+    assert in_own_process("any", {"runs": 3}, 2) == ({"order": '{"runs": 3}', "threads": "2"}, None)
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    assert side_by_side([["a", "b"], ["ccc", "d"], ["e"]]) == "a    b\nccc  d\ne"

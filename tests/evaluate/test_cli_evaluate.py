@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from openplate.cli import main
 from openplate.errors import EngineError
 from openplate.geometry import box_to_quad
 from tests.conftest import BOX, FakePipeline, label, plate, reading
+from tests.networks import grey_reader
 
 MakeDataset = Callable[..., Path]
 HERE = box_to_quad(*BOX)
@@ -131,3 +133,88 @@ def test_pipeline_that_cannot_be_opened_is_one_line(make_dataset: MakeDataset, m
     result = run(make_dataset([]), "--engine", "x")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no engine 'x'; use auto" in result.stderr
+
+
+@pytest.mark.usefixtures("asked")
+def test_json_has_the_errors_of_the_reader_s_characters(make_dataset: MakeDataset) -> None:
+    characters = json.loads(run(make_dataset([label("A128BC77")]), "--json", "--part", "reader").stdout)["all"]["reading"]["characters"]
+    assert characters["confusions"] == [{"truth": "8", "read": "3", "count": 1}]
+    assert (characters["right"]["right"], characters["right"]["total"], characters["cer"]) == (7, 8, 1 / 8)
+    assert [one["replaced"] for one in characters["by_position"]] == [0, 0, 0, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.usefixtures("asked")
+def test_confusions_are_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    result = run(make_dataset([label("A128BC77")]), "--part", "reader", "--confusions", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "\n8,0,0,1,0,0,0,0,0,0\n" in (tmp_path / "out/confusions.csv").read_text(encoding="utf8")  # columns 1 2 3 7 8 A B C (missing)
+    assert (tmp_path / "out/confusions.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("option", [("--part", "detector"), ("--false-alarms",)])
+def test_confusions_without_the_reader_are_refused(make_dataset: MakeDataset, tmp_path: Path, option: tuple[str, ...]) -> None:
+    result = run(make_dataset([]), *option, "--confusions", tmp_path / "out")
+    assert (result.exit_code, (tmp_path / "out").exists()) == (2, False)
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("package", ["rapidfuzz", "matplotlib"])
+def test_confusions_without_the_extra_are_refused_before_measuring(
+    make_dataset: MakeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    for name in [n for n in sys.modules if n.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    for module in ("confusions", "characters"):
+        monkeypatch.delitem(sys.modules, f"openplate.evaluate.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    result = run(make_dataset([label("A1")]), "--confusions", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"this needs the package {package}: pip install 'openplate[evaluate]'" in result.stderr
+
+
+@pytest.mark.usefixtures("asked")
+def test_without_rapidfuzz_the_rest_is_measured_and_the_extra_named(make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openplate.evaluate.characters", None)
+    result = run(make_dataset([label("A123BC77")]), "--json", "--part", "reader")
+    reading_ = json.loads(result.stdout)["all"]["reading"]
+    assert (result.exit_code, reading_["exact"]["right"], reading_["cer"], reading_["characters"]) == (0, 1, None, None)
+    assert "pip install 'openplate[evaluate]'" in result.stderr
+
+
+@pytest.mark.usefixtures("asked")
+def test_results_of_a_network_are_stored(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    network = grey_reader(tmp_path / "tiny.onnx")
+    store = tmp_path / "results" / "tiny.json"
+    arguments = ("--reader", network, "--part", "reader", "--store", store, "--note", "a toy")
+    assert run(make_dataset([label("A123BC77")], [label("A123BC70")], name="one"), *arguments).exit_code == 0
+    assert run(make_dataset([label("B1")], name="two"), *arguments, "--name", "grey").exit_code == 0
+    stored = json.loads(store.read_text(encoding="utf8"))
+    facts = stored["network"]
+    assert (facts["name"], facts["kind"], facts["file"], facts["bytes"], facts["note"]) == (
+        "grey",
+        "reader",
+        "tiny.onnx",
+        network.stat().st_size,
+        "a toy",
+    )
+    assert {name: (one["plates"], one["reading"]["exact"]["right"]) for name, one in stored["sets"].items()} == {"one": (2, 1), "two": (1, 0)}
+    assert stored["sets"]["one"]["reading"]["cer"] == 1 / 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "say which with --reader, --detector or --part"),
+        (("--part", "reader", "--limit", "1"), "leave out --false-alarms and --limit"),
+        (("--reader", "a.onnx", "--detector", "b.onnx"), "not both"),
+        (("--reader", "a.onnx", "--part", "detector"), "part detector does not measure a.onnx"),
+    ],
+)
+def test_results_that_speak_of_no_one_network_are_not_stored(
+    make_dataset: MakeDataset, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    result = run(make_dataset([]), *arguments, "--store", tmp_path / "x.json")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (tmp_path / "x.json").exists()

@@ -1,9 +1,7 @@
-import random
 from dataclasses import astuple
 
 import numpy as np
 import pytest
-from rapidfuzz.distance import Levenshtein
 
 from openplate.evaluate import metrics
 from openplate.geometry import box_to_quad
@@ -123,33 +121,52 @@ def test_same_text(situation: str, first: str, second: str, alike: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "expected"),
+    ("only_first", "only_second", "expected"),
     [
-        ("", "", 0),
-        ("ABC", "ABC", 0),
-        ("ABC", "", 3),
-        ("", "AB", 2),
-        ("ABC", "ABD", 1),
-        ("ABC", "XABC", 1),
-        ("A777", "A77", 1),
-        ("KITTEN", "SITTING", 3),
+        (0, 0, 1.0),
+        (3, 3, 1.0),
+        (0, 5, 2 / 32),
+        (5, 0, 2 / 32),
+        (2, 12, 2 * (1 + 14 + 91) / 2**14),
+        (0, 2000, 2.0**-1999),
     ],
 )
-def test_edit_distance(first: str, second: str, expected: int) -> None:
-    assert metrics.edit_distance(first, second) == expected
+def test_mcnemar_is_the_two_sided_binomial_tail(only_first: int, only_second: int, expected: float) -> None:
+    assert metrics.mcnemar(only_first, only_second) == pytest.approx(expected)
 
 
-def test_edit_distance_agrees_with_rapidfuzz_on_random_texts() -> None:
-    rng = random.Random(7)
-    for _ in range(300):
-        first, second = ("".join(rng.choices("AB01", k=rng.randint(0, 8))) for _ in range(2))
-        assert metrics.edit_distance(first, second) == Levenshtein.distance(first, second)
+@pytest.mark.parametrize(
+    ("table", "value", "low", "high"),
+    [
+        # Newcombe 1998, paired data, method 10: 36 both, 12 and 2 one alone, 0 neither.
+        ((36, 2, 12, 0), 0.2, 0.0569, 0.3404),
+        # Altman et al. 2000, table 6.2.
+        ((14, 5, 0, 22), -5 / 41, -0.2265, -0.0115),
+        # Bentur et al. 2009 in Fagerland, Lydersen and Laake 2014.
+        ((1, 7, 1, 12), -6 / 21, -0.507, -0.026),
+    ],
+)
+def test_paired_difference_has_the_published_interval(table: tuple[int, int, int, int], value: float, low: float, high: float) -> None:
+    found = metrics.paired_difference(*table)
+    assert astuple(found) == pytest.approx((value, low, high), abs=6e-4)
 
 
-def test_character_error_rate_is_over_all_characters() -> None:
-    assert metrics.character_error_rate([("AB12", "AB12"), ("CD3456", "XD345")]) == pytest.approx(2 / 10)
-    assert metrics.character_error_rate([("O1", "01")], ("O0",)) == 0.0
-    assert metrics.character_error_rate([]) is None
+def test_paired_difference_of_equal_models_is_nothing_with_an_interval_around_it() -> None:
+    found = metrics.paired_difference(90, 0, 0, 10)
+    assert found.value == 0
+    assert found.low is not None and found.high is not None
+    assert -0.05 < found.low < 0 < found.high < 0.05
+    assert metrics.paired_difference(0, 0, 0, 0) == metrics.Difference(None, None, None)
+
+
+def test_resampled_difference_is_over_all_characters_and_the_same_each_time() -> None:
+    first, second, sizes = [2, 0, 0, 1], [0, 0, 0, 1], [8, 8, 8, 6]
+    found = metrics.resampled_difference(first, second, sizes)
+    assert found.value == pytest.approx(-2 / 30)
+    assert found.low is not None and found.high is not None
+    assert found.low < -2 / 30 < found.high == 0  # a round without the first plate has no difference
+    assert metrics.resampled_difference(first, second, sizes) == found
+    assert metrics.resampled_difference([], [], []) == metrics.Difference(None, None, None)
 
 
 @pytest.mark.parametrize(("height_px", "name"), [(3, "<16"), (15.9, "<16"), (16, "16-24"), (31.9, "24-32"), (32, "32-48"), (48, "48+"), (500, "48+")])

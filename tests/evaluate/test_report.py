@@ -1,18 +1,21 @@
 import base64
 import re
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from openplate.dataset import load_dataset
 from openplate.evaluate.false_alarms import combine_false_alarms, count_false_alarms
 from openplate.evaluate.metrics import rate
-from openplate.evaluate.report import evaluation_page, failure_picture, false_alarm_page, rate_text
+from openplate.evaluate.page import place_picture, rate_text
+from openplate.evaluate.report import evaluation_page, false_alarm_page
 from openplate.evaluate.run import evaluate
-from openplate.evaluate.summary import Failure, combine
+from openplate.evaluate.summary import combine
 from openplate.geometry import box_to_quad
 from tests.conftest import BOX, FakePipeline, label, plate, reading
 
@@ -49,11 +52,11 @@ def test_page_pictures_every_failure_and_stands_alone(make_dataset: Callable[...
     assert tags.open == []
     assert all(source.startswith(("data:", "#")) for source in tags.sources)
     pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
-    assert len(pictures) == len(report.failures()) == 2
+    assert len(pictures) == len(report.failures()) == 2  # the reader alone was right: no confusion has a picture
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(pictures[0]), np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
     assert 100 <= decoded.shape[0] <= 150
-    assert "A123BC78&lt;&amp;" in page
+    assert "A123BC7<mark>8</mark><mark>&lt;</mark><mark>&amp;</mark>" in page
     assert "wrong (1)" in page
     assert "extra (1)" in page
     assert "fake 1 on cpu, fp32, 1 thread<" in page
@@ -63,7 +66,50 @@ def test_page_of_several_sets_has_a_section_for_all(make_dataset: Callable[..., 
     pipeline = FakePipeline([plate(HERE, "A123BC77", 0.9)], [reading("A123BC77", 0.9)])
     reports = [evaluate(pipeline, load_dataset(make_dataset([label("A123BC77")], name=name))) for name in ("one", "two")]
     page = evaluation_page(reports, combine(reports), "")
-    assert re.findall("<h2>(.*?)</h2>", page) == ["Overview", "all", "one", "two", "one: failures", "two: failures"]
+    names = ["all", "all: characters", "one", "one: characters", "two", "two: characters", "one: failures", "two: failures"]
+    assert re.findall("<h2>(.*?)</h2>", page) == ["Overview", *names]
+
+
+def test_confusions_are_pictured_with_the_matrix_and_a_table_to_save(make_dataset: Callable[..., Path]) -> None:
+    pipeline = FakePipeline([plate(HERE, "AB23BC77", 0.9)], [reading("AB23BC77", 0.9)])
+    report = evaluate(pipeline, load_dataset(make_dataset([label("A823BC77")], [label("A823BC77")])), part="reader")
+    page = evaluation_page([report], combine([report]), "part reader")
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert "<b>8 → B<small>2 times, 100.0 % of all 8</small></b>" in page
+    assert page.count("A<mark>B</mark>23BC77 <s>A823BC77</s>") == 2
+    (table,) = [base64.b64decode(source.partition(",")[2]).decode() for source in tags.sources if source.startswith("data:text/csv")]
+    assert "8,0,0,0,0,0,2,0,0" in table.splitlines()  # columns 2 3 7 8 A B C (missing)
+    (matrix,) = [base64.b64decode(source.partition(",")[2]) for source in tags.sources if source.startswith("data:image/png")]
+    assert matrix.startswith(b"\x89PNG")
+    assert "Characters read as they are: 14 of 16" in page
+
+
+def test_unread_plates_have_no_confusion_and_are_counted(make_dataset: Callable[..., Path]) -> None:
+    pipeline = FakePipeline([], [reading("", 0.0)])
+    report = evaluate(pipeline, load_dataset(make_dataset([label("A823BC77")])), part="reader")
+    page = evaluation_page([report], combine([report]), "")
+    assert "Plates of which nothing was read: 1;" in page
+    assert "<h3>Most frequent confusions</h3><p>None.</p>" in page
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("openplate.evaluate.characters", "Comparing characters needs a package"),
+        ("openplate.evaluate.confusions", "picture of the matrix needs a package"),
+    ],
+)
+def test_page_without_the_extra_says_what_is_missing(
+    make_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, missing: str, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    report = evaluate(FakePipeline([], [reading("AB", 0.9)]), load_dataset(make_dataset([label("A8")])), part="reader")
+    page = evaluation_page([report], combine([report]), "")
+    assert said in page
+    assert "pip install &#x27;openplate[evaluate]&#x27;" in page or "pip install 'openplate[evaluate]'" in page
+    assert report.summary().reading is not None
 
 
 def test_false_alarm_page_pictures_each_reading(make_dataset: Callable[..., Path]) -> None:
@@ -75,8 +121,7 @@ def test_false_alarm_page_pictures_each_reading(make_dataset: Callable[..., Path
 
 def test_picture_of_a_small_plate_is_enlarged_around_it() -> None:
     image = np.zeros((1000, 2000, 3), dtype=np.uint8)
-    failure = Failure("not found", Path("a.png"), box_to_quad(1000, 500, 1040, 510), "A1")
-    picture = failure_picture(image, failure)
+    picture = place_picture(image, box_to_quad(1000, 500, 1040, 510))
     assert picture.shape[:2] == (150, 385)
     assert picture[..., 0].max() > 120
     assert picture[..., 2].max() == 0
@@ -84,7 +129,7 @@ def test_picture_of_a_small_plate_is_enlarged_around_it() -> None:
 
 def test_picture_of_a_crop_is_the_whole_image() -> None:
     image = np.full((24, 94, 3), 7, dtype=np.uint8)
-    picture = failure_picture(image, Failure("wrong", Path("a.png"), None, "A1"))
+    picture = place_picture(image, None)
     assert picture.shape == (107, 420, 3)
     assert (picture == 7).all()
 

@@ -5,21 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import click
 
 from openplate.dataset import Dataset, load_dataset
 from openplate.errors import DatasetError
 from openplate.evaluate.false_alarms import FalseAlarms, combine_false_alarms, count_false_alarms
-from openplate.evaluate.report import SUMMARY_HEADINGS, evaluation_page, false_alarm_page, rate_text, summary_row
+from openplate.evaluate.page import rate_text
+from openplate.evaluate.report import SUMMARY_HEADINGS, evaluation_page, false_alarm_page, summary_row
 from openplate.evaluate.run import Recogniser
 from openplate.evaluate.run import evaluate as measure
 from openplate.evaluate.summary import Part, Report, combine
 from openplate.pipeline import Options, Pipeline
+from openplate.weights import network_path
 
 JSON_VERSION = 1
+
+
+class Measured(Protocol):
+    """What was measured of one data set; `problems` names images that could not be measured."""
+
+    @property
+    def problems(self) -> tuple[str, ...]: ...
+
+
 R = TypeVar("R", Report, FalseAlarms)
+M = TypeVar("M", bound=Measured)
 
 
 @click.command()
@@ -28,6 +40,12 @@ R = TypeVar("R", Report, FalseAlarms)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a page (HTML) with every failure pictured.")
 @click.option("--part", type=click.Choice(["reader", "detector", "all"]), default="all", show_default=True, help="What to measure.")
 @click.option("--false-alarms", is_flag=True, help="Paint every labelled plate over and count the texts that are still read.")
+@click.option(
+    "--confusions", type=click.Path(file_okay=False, path_type=Path), help="Folder to write the reader's confusion matrix to (CSV and PNG)."
+)
+@click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="Add the numbers to this file (JSON) of one network's results.")
+@click.option("--name", default="", help="With --store: what tables call the network. Default: the file's name.")
+@click.option("--note", default="", help="With --store: what tables say of it.")
 @click.option("--equal", "alike", multiple=True, metavar="CHARS", help="Characters that count as one when texts are compared, e.g. O0. Repeatable.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N images of each data set.")
 @click.option("--country", default="", metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
@@ -48,6 +66,10 @@ def evaluate(
     report: Path | None,
     part: str,
     false_alarms: bool,
+    confusions: Path | None,
+    store: Path | None,
+    name: str,
+    note: str,
     alike: tuple[str, ...],
     limit: int | None,
     country: str,
@@ -61,10 +83,25 @@ def evaluate(
     reader: Path | None,
     formats: tuple[str, ...],
 ) -> None:
-    """Measure how well plates are found and read in labelled DATASETs (folders with labels.jsonl, see docs/datasets.md)."""
+    """Measure how well plates are found and read in labelled DATASETs (folders with labels.jsonl, see docs/datasets.md).
+
+    Example: openplate evaluate DATASET --report report.html --confusions out
+    """
+    facts = None
+    # What can go wrong before the measuring, which takes minutes, goes wrong at once.
+    if store:
+        network = _stored_network(part, false_alarms, limit, detector, reader)
+        from openplate.evaluate.model_results import store_results
+        from openplate.export.size import network_facts
+
+        facts = network_facts(network, name, note)
+    if confusions and (false_alarms or part == "detector"):
+        raise click.UsageError("--confusions are the reader's: leave out --false-alarms, and take --part reader or all")
+    if confusions:
+        from openplate.evaluate.confusions import write_confusions
     given = {
-        "country": _codes(country),
-        "only": _codes(only),
+        "country": codes(country),
+        "only": codes(only),
         "min_confidence": min_confidence,
         "engine": engine,
         "device": device,
@@ -84,13 +121,22 @@ def evaluate(
     )
     pipeline = open_pipeline(options)
     if false_alarms:
-        counts, ok = _each(datasets, limit, lambda dataset: count_false_alarms(pipeline, dataset))
+        counts, ok = each_dataset(datasets, limit, lambda dataset: count_false_alarms(pipeline, dataset))
         whole_count = combine_false_alarms(counts) if counts else None
         _put_out(counts, whole_count, as_json, report, _print_false_alarms, lambda one, whole: false_alarm_page(one, whole, settings))
     else:
-        reports, ok = _each(datasets, limit, lambda dataset: measure(pipeline, dataset, part=cast(Part, part), alike=alike))
+        reports, ok = each_dataset(datasets, limit, lambda dataset: measure(pipeline, dataset, part=cast(Part, part), alike=alike))
         whole_report = combine(reports) if reports else None
         _put_out(reports, whole_report, as_json, report, _print_reports, lambda one, whole: evaluation_page(one, whole, settings))
+        reading = whole_report.summary().reading if whole_report else None
+        if reading is not None and reading.characters is None:
+            click.echo("CER and confusions need the package rapidfuzz: pip install 'openplate[evaluate]'", err=True)
+        if confusions and reading is not None and reading.characters is not None:
+            for path in write_confusions(reading.characters, confusions, "label and read"):
+                click.echo(f"confusions: {path}", err=True)
+        if store and facts and reports:
+            store_results(store, facts, reports=reports, settings=settings)
+            click.echo(f"stored: {store}", err=True)
     if not ok:
         ctx.exit(1)
 
@@ -105,13 +151,14 @@ def open_pipeline(options: dict[str, Any]) -> Recogniser:
     return Pipeline(Options(**options))
 
 
-def _codes(text: str) -> tuple[str, ...]:
+def codes(text: str) -> tuple[str, ...]:
+    """The codes of "ru, kz"."""
     return tuple(code.strip() for code in text.split(",") if code.strip())
 
 
-def _each(folders: Sequence[Path], limit: int | None, look: Callable[[Dataset], R]) -> tuple[list[R], bool]:
+def each_dataset(folders: Sequence[Path], limit: int | None, look: Callable[[Dataset], M]) -> tuple[list[M], bool]:
     """What `look` makes of each data set, and whether all could be measured whole; a fault is one line on stderr."""
-    done: list[R] = []
+    done: list[M] = []
     ok = True
     for folder in folders:
         try:
@@ -126,6 +173,35 @@ def _each(folders: Sequence[Path], limit: int | None, look: Callable[[Dataset], 
         ok = ok and not one.problems
         done.append(one)
     return done, ok
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a report.
+
+    Raises:
+        click.ClickException: the file cannot be written.
+    """
+    try:
+        path.write_text(page, encoding="utf8")
+    except OSError as error:
+        raise click.ClickException(f"{path}: cannot write the report: {error}") from None
+    click.echo(f"report: {path}", err=True)
+
+
+def _stored_network(part: str, false_alarms: bool, limit: int | None, detector: Path | None, reader: Path | None) -> Path:
+    """The one network that stored results speak of."""
+    if false_alarms or limit:
+        raise click.UsageError("--store keeps results of whole data sets: leave out --false-alarms and --limit")
+    if detector and reader:
+        raise click.UsageError("--store keeps results of one network: give --detector or --reader, not both")
+    network = detector or reader
+    if network and part not in ("all", "detector" if detector else "reader"):
+        raise click.UsageError(f"--store: part {part} does not measure {network}")
+    if network:
+        return network
+    if part == "all":
+        raise click.UsageError("--store keeps results of one network: say which with --reader, --detector or --part")
+    return network_path(part)
 
 
 def _put_out(
@@ -145,21 +221,17 @@ def _put_out(
     else:
         show(done, whole)
     if report is not None:
-        try:
-            report.write_text(page(done, whole), encoding="utf8")
-        except OSError as error:
-            raise click.ClickException(f"{report}: cannot write the report: {error}") from None
-        click.echo(f"report: {report}", err=True)
+        write_page(report, page(done, whole))
 
 
 def _print_reports(reports: Sequence[Report], whole: Report) -> None:
     shown = [*reports, *([whole] if len(reports) > 1 else [])]
-    _print_table([list(SUMMARY_HEADINGS), *(summary_row(report.name, report.summary()) for report in shown)])
+    print_table([list(SUMMARY_HEADINGS), *(summary_row(report.name, report.summary()) for report in shown)])
     summary = whole.summary()
     for heading, groups in (("country", summary.by_country), ("height, px", summary.by_height_px)):
         rows = [[g.name, str(g.plates), rate_text(g.exact), rate_text(g.found), rate_text(g.reading_exact)] for g in groups if g.plates]
         click.echo()
-        _print_table([[heading, "plates", "end to end %", "recall %", "reader %"], *rows])
+        print_table([[heading, "plates", "end to end %", "recall %", "reader %"], *rows])
 
 
 def _print_false_alarms(counts: Sequence[FalseAlarms], whole: FalseAlarms) -> None:
@@ -167,10 +239,10 @@ def _print_false_alarms(counts: Sequence[FalseAlarms], whole: FalseAlarms) -> No
     for one in (*counts, *([whole] if len(counts) > 1 else [])):
         per_100 = "-" if one.per_100_photos is None else f"{one.per_100_photos:.1f}"
         rows.append([one.name, str(len(one.photos)), str(one.alarms), per_100, rate_text(one.photos_with_alarm)])
-    _print_table(rows)
+    print_table(rows)
 
 
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
+def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Columns side by side, the first flush left, the others flush right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:

@@ -49,6 +49,14 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """What is read: photos under one name, measured together."""
+
+    name: str
+    photos: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """Median and 95th percentile, in milliseconds a photo."""
 
@@ -78,8 +86,9 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A setup with its measurement, or with the error that kept it from running."""
+    """A case and a setup with its measurement, or with the error that kept it from running."""
 
+    case: str
     setup: Setup
     measurement: Measurement | None
     error: str | None
@@ -104,9 +113,27 @@ def setups(
     return [Setup(e, device, p, t, b, *networks) for e, p, t, b in product(engines, precisions, threads, batches)]
 
 
-def bench(wanted: Iterable[Setup], photos: Sequence[Path], *, runs: int, warm_up: int) -> list[Outcome]:
-    """Measure each setup in a fresh process, one after the other; a setup that cannot run gives an outcome with an error."""
-    return [_in_own_process(setup, photos, runs, warm_up) for setup in wanted]
+def bench(wanted: Sequence[Setup], cases: Iterable[Case], *, runs: int, warm_up: int) -> list[Outcome]:
+    """Measure each case with each setup in a fresh process, one after the other; a setup that cannot run gives an outcome with an error."""
+    outcomes = []
+    for case in cases:
+        for setup in wanted:
+            order = {"setup": asdict(setup), "photos": [str(p.resolve()) for p in case.photos], "runs": runs, "warm_up": warm_up}
+            found, error = in_own_process("openplate.evaluate.bench", order, setup.threads)
+            outcomes.append(Outcome(case.name, setup, None if found is None else _measurement(found), error))
+    return outcomes
+
+
+def in_own_process(module: str, order: dict[str, Any], threads: int) -> tuple[dict[str, Any] | None, str | None]:
+    """What `python -m module` answers to an order, or None and the last line that it said when it failed; `threads` bounds libraries beside the engine."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, encoding="utf8", env=environment, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        return None, lines[-1] if lines else f"the process ended with code {done.returncode}"
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found, None
 
 
 def measure(
@@ -174,18 +201,19 @@ def peak_memory_mb() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
-def as_text(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes side by side as a table for people: milliseconds a photo, median and in brackets the 95th percentile."""
-    heading = ["engine", "precision", "threads", "batch", *STAGES, "total", "imdecode", "ratio", "photos/s", "first read", "memory"]
-    rows = [heading]
+def pipeline_table(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """The outcomes side by side, a heading first: milliseconds a photo, median and in brackets the 95th percentile."""
+    rows = [["photo", "plates", "engine", "precision", "threads", "batch", *STAGES, "total", "imdecode", "ratio", "photos/s", "first read", "memory"]]
     for outcome in outcomes:
         setup, found = outcome.setup, outcome.measurement
         if found is None:
-            rows.append([setup.engine, setup.precision, str(setup.threads), str(setup.batch), f"not measured: {outcome.error}"])
+            rows.append([outcome.case, "-", setup.engine, setup.precision, str(setup.threads), str(setup.batch), f"not measured: {outcome.error}"])
             continue
         spreads = [*found.stages.values(), found.total, found.imdecode]
         rows.append(
             [
+                outcome.case,
+                str(found.plates),
                 f"{found.engine.name} {found.engine.device}",
                 found.engine.precision,
                 str(found.engine.threads),
@@ -197,8 +225,13 @@ def as_text(outcomes: Sequence[Outcome]) -> str:
                 "-" if found.peak_memory_mb is None else f"{found.peak_memory_mb:.0f} MB",
             ]
         )
-    whole = [row for row in rows if len(row) == len(heading)]
-    widths = [max(len(row[column]) for row in whole) for column in range(len(heading))]
+    return rows
+
+
+def side_by_side(rows: Sequence[Sequence[str]]) -> str:
+    """A table for people: columns as wide as needed; a row that is shorter than the heading may say more in its last cell."""
+    whole = [row for row in rows if len(row) == len(rows[0])]
+    widths = [max(len(row[column]) for row in whole) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows)
 
 
@@ -214,17 +247,6 @@ def _time_once(pipeline: Timed, photo: bytes, batch: int, clock: Callable[[], fl
     stages = {name: sum(getattr(r.milliseconds, name) for r in results) / batch for name in STAGES[1:]}
     row = {"imdecode": (start - begin) * 1000, "decode": (decoded - start) * 1000 / batch, "total": (end - start) * 1000 / batch}
     return row | stages, results[0]
-
-
-def _in_own_process(setup: Setup, photos: Sequence[Path], runs: int, warm_up: int) -> Outcome:
-    order = {"setup": asdict(setup), "photos": [str(p.resolve()) for p in photos], "runs": runs, "warm_up": warm_up}
-    environment = os.environ | {"OMP_NUM_THREADS": str(setup.threads), "OPENBLAS_NUM_THREADS": str(setup.threads)}
-    command = [sys.executable, "-m", "openplate.evaluate.bench"]
-    done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, encoding="utf8", env=environment, check=False)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        return Outcome(setup, None, lines[-1] if lines else f"the process ended with code {done.returncode}")
-    return Outcome(setup, _measurement(json.loads(done.stdout)), None)
 
 
 def _measurement(found: dict[str, Any]) -> Measurement:

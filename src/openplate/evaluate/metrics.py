@@ -37,6 +37,15 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A rate of a second model less that of a first, and its 95 % interval; all None when there was nothing to count."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class CornerError:
     """Distance between found and labelled corners, the mean of a plate's four; over plates, in px and as a fraction of the plate's height."""
 
@@ -169,21 +178,53 @@ def same_text(first: str, second: str, alike: Sequence[str] = ()) -> bool:
     return canonical(first, alike) == canonical(second, alike)
 
 
-def edit_distance(first: str, second: str) -> int:
-    """Fewest insertions, deletions and replacements that turn one text into the other (Levenshtein 1966)."""
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, start=1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(second, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return row[-1]
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Exact two-sided p-value of McNemar's test (1947): how likely so uneven a split of the changes, or a more uneven one, is by chance.
+
+    `only_first` and `only_second` count what one of two models has right and the other wrong; 1 when nothing changed.
+    """
+    changed = only_first + only_second
+    tail = sum(math.comb(changed, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, float(2 * tail / 2**changed))
 
 
-def character_error_rate(pairs: Sequence[tuple[str, str]], alike: Sequence[str] = ()) -> float | None:
-    """CER of (truth, read) pairs: all edit distances over all characters of the truths; None without any."""
-    compared = [(canonical(truth, alike), canonical(text, alike)) for truth, text in pairs]
-    characters = sum(len(truth) for truth, _ in compared)
-    return sum(edit_distance(*pair) for pair in compared) / characters if characters else None
+def paired_difference(both: int, only_first: int, only_second: int, neither: int) -> Difference:
+    """Share right of the second model less that of the first, on the same plates, with Newcombe's 95 % interval (1998, paired data, method 10)."""
+    total = both + only_first + only_second + neither
+    if total == 0:
+        return Difference(None, None, None)
+    first, second = rate(both + only_first, total), rate(both + only_second, total)
+    assert first.share is not None and first.low is not None and first.high is not None
+    assert second.share is not None and second.low is not None and second.high is not None
+    margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    product = both * neither - only_first * only_second
+    corrected = max(product - total / 2, 0.0) if product > 0 else float(product)
+    phi = corrected / math.sqrt(margins) if margins else 0.0
+    share = (only_second - only_first) / total
+
+    def reach(one: float, other: float) -> float:
+        return math.sqrt(max(one**2 - 2 * phi * one * other + other**2, 0.0))
+
+    low = share - reach(second.share - second.low, first.high - first.share)
+    high = share + reach(second.high - second.share, first.share - first.low)
+    return Difference(share, max(low, -1.0), min(high, 1.0))
+
+
+def resampled_difference(first: ArrayLike, second: ArrayLike, sizes: ArrayLike, rounds: int = 2000, seed: int = 0) -> Difference:
+    """Rate of errors of the second model less that of the first, with the 95 % percentile interval of the bootstrap over plates (Efron 1979).
+
+    `first` and `second` `(N,)` count each plate's errors, `sizes` `(N,)` what they are counted of (its characters). The same for the same seed.
+    """
+    gained, counted = np.subtract(second, first).astype(np.float64), np.asarray(sizes, dtype=np.float64)
+    if counted.sum() == 0:
+        return Difference(None, None, None)
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(rounds):
+        drawn = rng.integers(0, len(gained), len(gained))
+        values.append(gained[drawn].sum() / max(counted[drawn].sum(), 1.0))
+    low, high = np.percentile(values, (2.5, 97.5))
+    return Difference(float(gained.sum() / counted.sum()), float(low), float(high))
 
 
 def height_group(height_px: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from openplate.evaluate.metrics import (
     Rate,
     average_precision,
     calibration,
-    character_error_rate,
     corner_error,
     count,
     height_group,
@@ -26,6 +25,9 @@ from openplate.evaluate.metrics import (
     mean_average_precision,
 )
 from openplate.types import Detection, EngineReport, Plate, Quad, Reading
+
+if TYPE_CHECKING:
+    from openplate.evaluate.characters import CharacterErrors
 
 FOUND_IOU = 0.5
 """A detection finds a label from this overlap on."""
@@ -107,10 +109,14 @@ class DetectionSummary:
 
 @dataclass(frozen=True, slots=True)
 class ReadingSummary:
-    """The reader alone, on labelled quads and on images that are plates: exact texts, and the character error rate."""
+    """The reader alone, on labelled quads and on images that are plates: exact texts (word accuracy), the character error rate, and every character.
+
+    `cer` and `characters` are None where rapidfuzz (extra `evaluate`) is not installed.
+    """
 
     exact: Rate
     cer: float | None
+    characters: CharacterErrors | None
     calibration: Calibration
 
 
@@ -255,11 +261,22 @@ def _reading(plates: Sequence[PlateOutcome], alike: Sequence[str]) -> ReadingSum
     if not measured:
         return None
     right = [plate.reading_right is True for plate in measured]
+    characters = _characters(measured, alike)
     return ReadingSummary(
         exact=count(right),
-        cer=character_error_rate([(plate.label.text or "", plate.reading.text if plate.reading else "") for plate in measured], alike),
+        cer=characters.cer if characters else None,
+        characters=characters,
         calibration=calibration([plate.reading.confidence if plate.reading else 0.0 for plate in measured], right),
     )
+
+
+def _characters(plates: Sequence[PlateOutcome], alike: Sequence[str]) -> CharacterErrors | None:
+    try:
+        from openplate.evaluate.characters import TextPair, character_errors
+    except ModuleNotFoundError:  # rapidfuzz: all other numbers do without it
+        return None
+    pairs = [TextPair(plate.label.text or "", plate.reading.text if plate.reading else "", plate.label.country) for plate in plates]
+    return character_errors(pairs, alike)
 
 
 def _end_to_end(images: Sequence[ImageOutcome]) -> EndToEndSummary | None:
@@ -316,7 +333,9 @@ def _plate_failures(path: Path, outcome: PlateOutcome) -> list[Failure]:
     if outcome.kind in ("wrong", "unreadable") and outcome.plate is not None:
         failures.append(_plate_failure(outcome.kind, path, outcome.plate, label.text, whole=label.quad is None))
     elif outcome.kind == "not found":
-        failures.append(Failure("not found", path, label.quad, label.text, outcome.reading, reason=_NOT_FOUND[outcome.reading is not None]))
+        failures.append(
+            Failure("not found", path, label.quad, label.text, outcome.reading, reason=_NOT_FOUND[bool(outcome.reading and outcome.reading.text)])
+        )
     elif outcome.reading_right is False:
         confidence = outcome.reading.confidence if outcome.reading else None
         failures.append(Failure("misread label", path, label.quad, label.text, outcome.reading, confidence))

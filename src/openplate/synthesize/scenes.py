@@ -254,6 +254,7 @@ def draw_scene(
     height: int,
     formats: Sequence[Format] | None = None,
     camera: bool = True,
+    vehicles: int | None = None,
 ) -> tuple[Image, list[ScenePlate]]:
     """A street drawn without photos: sky, houses, road, and one to three vehicles from behind, each with a drawn plate.
 
@@ -263,6 +264,7 @@ def draw_scene(
         height: picture height in px.
         formats: whose plates are drawn; None takes Russia (no extra fonts needed).
         camera: whether a camera's light, blur, noise and JPEG are added.
+        vehicles: how many stand in the street, 1 to 3; None takes a random number.
     """
     from openplate.formats import load_formats, select
 
@@ -270,7 +272,7 @@ def draw_scene(
     rng = random.Random(seed)
     image = _draw_street(width, height, rng)
     plates: list[ScenePlate] = []
-    lanes = rng.sample((0.22, 0.5, 0.78), rng.randint(1, 3))
+    lanes = rng.sample((0.22, 0.5, 0.78), vehicles or rng.randint(1, 3))
     for lane in sorted(lanes, key=lambda _: rng.random()):
         depth = rng.uniform(0.35, 1.0)
         car_w = width * 0.34 * depth

@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from openplate.cli import bench as command
+from openplate.cli import main
+from openplate.evaluate.bench import Case, Outcome, Setup
+from openplate.sources import read_image, write_image
+from tests.networks import grey_reader
+
+
+def run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(main, ["bench", *[str(argument) for argument in arguments]])
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Setup], list[Case]]]:
+    """What the pipeline would have been measured on; nothing is measured."""
+    seen: list[tuple[list[Setup], list[Case]]] = []
+
+    def measure(wanted: list[Setup], cases: list[Case], *, runs: int, warm_up: int) -> list[Outcome]:
+        seen.append((wanted, cases))
+        return [Outcome(case.name, setup, None, None) for case in cases for setup in wanted]
+
+    monkeypatch.setattr(command, "measure", measure)
+    return seen
+
+
+def test_first_drawn_street_has_exactly_one_plate_in_full_hd(asked: list[tuple[list[Setup], list[Case]]], monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, int]] = []
+    drawn = command.draw_cases
+
+    def draw(folder: Path) -> list[Case]:
+        cases = drawn(folder)
+        (photo,) = cases[0].photos
+        height, width = read_image(photo)[0].image.shape[:2]
+        shown.append((photo.suffix, width * 10_000 + height))
+        return cases
+
+    monkeypatch.setattr(command, "draw_cases", draw)
+    result = run()
+    assert result.exit_code == 0
+    assert shown == [(".jpg", 19_201_080)]
+    assert [case.name for case in asked[0][1]] == ["drawn street, 1 plate", "drawn street, 3 plates"]
+    assert result.stdout.splitlines()[1].startswith("drawn street, 1 plate ")
+
+
+def test_photos_that_are_named_are_one_case(asked: list[tuple[list[Setup], list[Case]]], tmp_path: Path) -> None:
+    photos = [tmp_path / "a.png", tmp_path / "b.png"]
+    for photo in photos:
+        write_image(photo, np.zeros((16, 16, 3), np.uint8))
+    run(*photos, "--engine", "openvino", "--engine", "onnxruntime", "--batch", "2")
+    run(photos[0])
+    (many, _), (one, _) = [(cases, wanted) for wanted, cases in asked]
+    assert many == [Case("2 photos", tuple(photos))]
+    assert one == [Case("a.png", (photos[0],))]
+    assert [(s.engine, s.batch) for s in asked[0][0]] == [("openvino", 2), ("onnxruntime", 2)]
+
+
+def test_network_is_measured_and_stored(tmp_path: Path) -> None:
+    network = grey_reader(tmp_path / "tiny.onnx")
+    arguments = ("--engine", "onnxruntime", "--batch", "1", "--batch", "2", "--runs", "2", "--warm-up", "0")
+    result = run(network, *arguments, "--json", "--store", tmp_path / "tiny.json", "--name", "grey")
+    assert result.exit_code == 0, result.output
+    setups = json.loads(result.stdout)["setups"]
+    assert [s["measurement"]["shape"] for s in setups] == [[1, 48, 192], [2, 48, 192]]
+    stored = json.loads((tmp_path / "tiny.json").read_text(encoding="utf8"))
+    assert stored["network"]["name"] == "grey"
+    assert [s["batch"] for s in stored["speeds"]] == [1, 2]
+
+
+def test_engine_that_is_not_there_is_a_row_and_exit_1(tmp_path: Path) -> None:
+    result = run(grey_reader(tmp_path / "tiny.onnx"), "--engine", "steam", "--runs", "1")
+    assert result.exit_code == 1
+    assert "not measured: engine 'steam' is not known" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tiny.onnx", "photo.png"), "got both"),
+        (("photo.png", "--store", "x.json"), "expected one MODEL.onnx"),
+        (("tiny.onnx", "--size", "big"), "expected WIDTHxHEIGHT"),
+        (("photo.png", "--size", "64x64"), "--size belongs to a MODEL.onnx"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    grey_reader(tmp_path / "tiny.onnx")
+    write_image(tmp_path / "photo.png", np.zeros((16, 16, 3), np.uint8))
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
