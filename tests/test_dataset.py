@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openplate.dataset import DatasetWriter, LabelledImage, LabelledPlate, is_upright, load_dataset, write_dataset
+from openplate.dataset import (
+    DatasetWriter,
+    LabelledImage,
+    LabelledPlate,
+    is_upright,
+    load_dataset,
+    load_dataset_with_faults,
+    write_dataset,
+)
 from openplate.errors import DatasetError
 from tests.conftest import label
 
@@ -96,6 +104,25 @@ def test_image_labelled_twice_gives_error(make_dataset: Callable[..., Path]) -> 
     labels.write_text(labels.read_text(encoding="utf8") * 2, encoding="utf8")
     with pytest.raises(DatasetError, match=r"line 2: image 0\.png was labelled already in line 1"):
         load_dataset(folder)
+
+
+def test_lines_with_a_fault_are_left_out_and_listed_when_asked_for(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([label("A1")], [label("B2")])
+    labels = folder / "labels.jsonl"
+    first, second = labels.read_text(encoding="utf8").splitlines()
+    labels.write_text("\n".join([first, "{", second.replace("1.png", "9.png"), first, "[" * 100_000, "", second]), encoding="utf8")
+    dataset, faults = load_dataset_with_faults(folder)
+    assert [image.plates[0].text for image in dataset.images] == ["A1", "B2"]
+    assert [fault.where.rpartition(", ")[2] for fault in faults] == ["line 2", "line 3", "line 4", "line 5"]
+    assert str(faults[1]) == f"{labels}, line 3: image images/9.png is not there"
+    assert faults[2].what == "image 0.png was labelled already in line 1"
+
+
+def test_labels_of_faults_alone_give_error(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([])
+    (folder / "labels.jsonl").write_text("{\n[]\n")
+    with pytest.raises(DatasetError, match="none of its 2 lines can be used; the first: .*line 1: not a JSON object"):
+        load_dataset_with_faults(folder)
 
 
 def test_missing_folder_and_folder_without_labels_give_errors(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +68,17 @@ class Dataset:
         return Dataset(self.name, self.folder, self.images[:count])
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A part of a data set that cannot be used: where it stands (a file, a line, a picture) and what is wrong with it."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
 def is_upright(quad: Quad) -> bool:
     """Whether the sides of a quad run along the image's axes (to 0.05 px, labels are rounded to 0.1)."""
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = quad.tolist()
@@ -81,6 +92,40 @@ def load_dataset(folder: Path) -> Dataset:
         DatasetError: the folder or a file is missing, or a line does not have the form; names the file and the line.
 
     """
+    images: list[LabelledImage] = []
+    for entry in read_labels(folder):
+        if isinstance(entry, Fault):
+            raise DatasetError(str(entry))
+        images.append(entry)
+    return _dataset(folder, images)
+
+
+def load_dataset_with_faults(folder: Path) -> tuple[Dataset, tuple[Fault, ...]]:
+    """Read the labels of a folder like `load_dataset`, but leave lines with a fault out and list them.
+
+    Raises:
+        DatasetError: the folder or its labels are missing, or no line of them can be used.
+
+    """
+    images: list[LabelledImage] = []
+    faults: list[Fault] = []
+    for entry in read_labels(folder):
+        if isinstance(entry, Fault):
+            faults.append(entry)
+        else:
+            images.append(entry)
+    if faults and not images:
+        raise DatasetError(f"{Path(folder) / LABELS}: none of its {len(faults)} lines can be used; the first: {faults[0]}")
+    return _dataset(folder, images), tuple(faults)
+
+
+def read_labels(folder: Path) -> Iterator[LabelledImage | Fault]:
+    """The labelled images of a folder, one a line; a fault in the place of a line that does not have the form.
+
+    Raises:
+        DatasetError: the folder or its labels are missing, or cannot be read as text.
+
+    """
     folder = Path(folder)
     labels = folder / LABELS
     if not folder.is_dir():
@@ -91,22 +136,21 @@ def load_dataset(folder: Path) -> Dataset:
         raise DatasetError(f"{folder}: expected a file {LABELS} in it, found none; docs/datasets.md describes the form") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{labels}: cannot be read as UTF-8 text: {error}") from None
-    images: list[LabelledImage] = []
     seen: dict[Path, int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        where = f"{labels}, line {number}"
         try:
             image = _parse_image(folder, line)
         except DatasetError as error:
-            raise DatasetError(f"{labels}, line {number}: {error}") from None
+            yield Fault(where, str(error))
+            continue
         if image.path in seen:
-            raise DatasetError(f"{labels}, line {number}: image {image.path.name} was labelled already in line {seen[image.path]}")
+            yield Fault(where, f"image {image.path.name} was labelled already in line {seen[image.path]}")
+            continue
         seen[image.path] = number
-        images.append(image)
-    if not images:
-        raise DatasetError(f"{labels}: expected one line an image, found none")
-    return Dataset(folder.resolve().name, folder, tuple(images))
+        yield image
 
 
 class DatasetWriter:
@@ -181,10 +225,17 @@ def image_as_json(image: LabelledImage, folder: Path) -> dict[str, Any]:
     return {"image": name, "width": image.width, "height": image.height, "plates": plates}
 
 
+def _dataset(folder: Path, images: list[LabelledImage]) -> Dataset:
+    folder = Path(folder)
+    if not images:
+        raise DatasetError(f"{folder / LABELS}: expected one line an image, found none")
+    return Dataset(folder.resolve().name, folder, tuple(images))
+
+
 def _parse_image(folder: Path, line: str) -> LabelledImage:
     try:
         data = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and brackets nested without end
         raise DatasetError(f"not a JSON object: {error}") from None
     _check_keys(data, _IMAGE_KEYS, "the line")
     name = data["image"]

@@ -1,0 +1,82 @@
+"""A table of picture files and plate texts (CSV) in, rows out.
+
+Layout: a CSV file, or a folder with one (or with train.csv, val.csv, test.csv). With a heading the columns are found by name: the picture in `file`,
+`image`, `path`, `filename` or `image_path`, the text in `text`, `plate`, `label` or `plate_text`, the country, if any, in `country`; without one the
+first two columns are picture and text. Fields are separated by commas, semicolons or tabs. Paths count from the CSV file's folder. The picture is the
+plate.
+Source: fast-plate-ocr's data sets (`image_path,plate_text`), github.com/ankandrew/fast-plate-ocr, docs.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from openplate.data.rows import Hints, Mark, Row, inside, part_named
+from openplate.dataset import Fault
+from openplate.errors import DatasetError
+
+_FILE = ("file", "image", "path", "filename", "image_path")
+_TEXT = ("text", "plate", "label", "plate_text")
+_COUNTRY = ("country",)
+_SEPARATORS = ",;\t"
+
+
+def read(source: Path, hints: Hints) -> Iterator[Row | Fault]:
+    """One row a line.
+
+    Raises:
+        DatasetError: there is no CSV file, or several whose names do not say train, val or test, or one cannot be read as a table.
+
+    """
+    folder = source.parent if source.is_file() else source
+    files = [source] if source.is_file() else sorted(source.glob("*.csv"))
+    if not files:
+        raise DatasetError(f"{source}: expected a CSV file, or a folder with one, found none")
+    parts = [part_named(file.stem) for file in files] if len(files) > 1 else [""]
+    if "" in parts and len(files) > 1:
+        raise DatasetError(f"{source}: expected one CSV file, or train.csv, val.csv and test.csv; found {', '.join(file.name for file in files)}")
+    for part, file in zip(parts, files, strict=True):
+        yield from _rows(part, file, folder)
+
+
+def _rows(part: str, file: Path, folder: Path) -> Iterator[Row | Fault]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{file}: cannot be read as UTF-8 text: {error}") from None
+    head = text.partition("\n")[0]
+    reader = csv.reader(text.splitlines(), delimiter=max(_SEPARATORS, key=head.count), skipinitialspace=True)
+    columns: tuple[int, int, int | None] | None = None
+    try:
+        for fields in reader:
+            where = f"{file.name}, line {reader.line_num}"
+            if not any(field.strip() for field in fields):
+                continue
+            if columns is None:
+                heading = _heading(fields)
+                columns = heading or (0, 1, None)
+                if heading:
+                    continue
+            yield _row(part, folder, where, fields, columns)
+    except csv.Error as error:
+        raise DatasetError(f"{file}, line {reader.line_num}: cannot be read as a table: {error}") from None
+
+
+def _heading(fields: list[str]) -> tuple[int, int, int | None] | None:
+    """The columns of file, text and country, by the names in the first line; None when it is no heading."""
+    names = [field.strip().lower() for field in fields]
+    file, text, country = (next((names.index(name) for name in known if name in names), None) for known in (_FILE, _TEXT, _COUNTRY))
+    return None if file is None or text is None else (file, text, country)
+
+
+def _row(part: str, folder: Path, where: str, fields: list[str], columns: tuple[int, int, int | None]) -> Row | Fault:
+    file, text, country = columns
+    if len(fields) <= max(file, text):
+        return Fault(where, f"expected a picture and a text, got {fields!r}")
+    path = inside(folder, fields[file])
+    if path is None:
+        return Fault(where, f"expected a path inside {folder.name}, got {fields[file]!r}")
+    land = fields[country].strip() if country is not None and country < len(fields) else ""
+    return Row(part, path, where, (Mark(fields[text], land or None, None),))

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from openplate.errors import DatasetError
+from tests.data.conftest import ReadKind, written
+
+
+@pytest.mark.parametrize(
+    ("situation", "text", "expected"),
+    [
+        ("fast-plate-ocr's heading", "image_path,plate_text\nimg/a.png,KK568S\n", [("img/a.png", "KK568S", None)]),
+        ("columns in another order", "text;country;file\nA1;RU;a.png\n", [("a.png", "A1", "RU")]),
+        ("no heading", "a.png,A1\nb.png,B2\n", [("a.png", "A1", None), ("b.png", "B2", None)]),
+        ("tabs and a byte order mark", "\ufefffile\ttext\na.png\tA 1\n", [("a.png", "A 1", None)]),
+        ("quotes, spaces and empty lines", 'file, text\n\n"a, b.png", A1\n', [("a, b.png", "A1", None)]),
+    ],
+)
+def test_columns_are_found(tmp_path: Path, read_kind: ReadKind, situation: str, text: str, expected: list[tuple[str, str, str | None]]) -> None:
+    rows, faults = read_kind("csv", written(tmp_path / "labels.csv", text))
+    found = [(row.path.relative_to(tmp_path).as_posix(), row.marks[0].text, row.marks[0].country) for row in rows]
+    assert (found, faults) == (expected, []), situation
+
+
+def test_files_named_after_the_sides_of_a_split_are_sides(tmp_path: Path, read_kind: ReadKind) -> None:
+    written(tmp_path / "train.csv", "a.png,A1\n")
+    written(tmp_path / "plates_valid.csv", "b.png,B2\n")
+    rows, _ = read_kind("csv", tmp_path)
+    assert sorted((row.part, row.path.name) for row in rows) == [("train", "a.png"), ("val", "b.png")]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("only.png", "expected a picture and a text"),
+        ("/etc/passwd,A1", "expected a path inside"),
+        ("../a.png,A1", "expected a path inside"),
+        ("C:\\a.png,A1", "expected a path inside"),
+        (",A1", "expected a path inside"),
+    ],
+)
+def test_wrong_line_is_a_fault_that_names_it(tmp_path: Path, read_kind: ReadKind, line: str, message: str) -> None:
+    rows, (fault,) = read_kind("csv", written(tmp_path / "labels.csv", f"file,text\na.png,A1\n{line}\n"))
+    assert (len(rows), fault.where) == (1, "labels.csv, line 3")
+    assert message in fault.what
+
+
+def test_several_files_without_sides_and_no_file_give_errors(tmp_path: Path, read_kind: ReadKind) -> None:
+    with pytest.raises(DatasetError, match="found none"):
+        read_kind("csv", tmp_path)
+    written(tmp_path / "one.csv", "a.png,A1\n")
+    written(tmp_path / "train.csv", "a.png,A1\n")
+    with pytest.raises(DatasetError, match="found one.csv, train.csv"):
+        read_kind("csv", tmp_path)
