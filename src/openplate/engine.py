@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 _SHORT_PRECISION = {"f32": "fp32", "f16": "fp16", "u8": "int8", "i8": "int8"}
 _HEAVY_LAYERS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell")
+_ORT_INT8_LAYERS = ("QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeLSTM")
+_ORT_FLOAT_LAYERS = ("Conv", "FusedConv", "ConvTranspose", "MatMul", "FusedMatMul", "Gemm", "FusedGemm", "LSTM", "GRU", "RNN")
 _ORT_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ORT_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
@@ -54,14 +57,46 @@ class Network(Protocol):
         """
 
 
+class JointNetwork(Protocol):
+    """A compiled network with several inputs; otherwise as `Network`."""
+
+    @property
+    def report(self) -> EngineReport:
+        """Which engine, device and precision really run, as the engine tells after compiling."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the `.onnx` file says of itself."""
+
+    def __call__(self, batch: NDArray[Any], *others: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        """The outputs for the inputs in the file's order.
+
+        Raises:
+            ValueError: an input has another shape or element type than the network takes.
+        """
+
+
 def open_network(path: Path, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> Network:
     """Compile a network. "auto" engine: OpenVINO on x86, otherwise ONNX Runtime; "auto" precision: bf16 where the processor computes in it.
+
+    What a file holds as INT8 runs in INT8 with every precision; `precision` is that of all other layers.
 
     Raises:
         EngineError: the engine, device or precision is not available here; nothing else is taken in its place.
         ConfigError: an option is out of range.
         WeightsError: the file is missing or is no network.
     """
+    return _open(path, engine, device, precision, threads, 1)
+
+
+def open_joint_network(
+    path: Path, inputs: int, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1
+) -> JointNetwork:
+    """Compile a network with `inputs` inputs; otherwise as `open_network`."""
+    return _open(path, engine, device, precision, threads, inputs)
+
+
+def _open(path: Path, engine: str, device: str, precision: str, threads: int, inputs: int) -> OpenVinoNetwork | OnnxRuntimeNetwork:
     if threads < 1:
         raise ConfigError(f"threads: expected 1 or more, got {threads}")
     if precision not in PRECISIONS:
@@ -70,8 +105,8 @@ def open_network(path: Path, *, engine: str = "auto", device: str = "cpu", preci
         raise WeightsError(f"{path}: expected a network (.onnx), found no such file")
     name = _choose_engine(engine, device)
     if name == "openvino":
-        return OpenVinoNetwork(path, device, precision, threads)
-    return OnnxRuntimeNetwork(path, device, precision, threads)
+        return OpenVinoNetwork(path, device, precision, threads, inputs)
+    return OnnxRuntimeNetwork(path, device, precision, threads, inputs)
 
 
 def installed_engines() -> tuple[str, ...]:
@@ -103,7 +138,7 @@ def engine_devices(name: str) -> tuple[str, ...]:
 class OpenVinoNetwork:
     """A network in OpenVINO. Arguments and errors: see `open_network`."""
 
-    def __init__(self, path: Path, device: str, precision: str, threads: int) -> None:
+    def __init__(self, path: Path, device: str, precision: str, threads: int, inputs: int = 1) -> None:
         openvino = _openvino()
         core = openvino.Core()
         name = device.upper()
@@ -121,7 +156,9 @@ class OpenVinoNetwork:
             compiled = core.compile_model(model, name, options)
         except RuntimeError as error:
             raise WeightsError(f"{path}: OpenVINO cannot load this network: {_last_line(error)}") from None
-        self.input_shape = tuple(None if d.is_dynamic else d.get_length() for d in _only(path, compiled.inputs).get_partial_shape())
+        taken = _expect(path, compiled.inputs, inputs)
+        self._shapes = [tuple(None if d.is_dynamic else d.get_length() for d in i.get_partial_shape()) for i in taken]
+        self.input_shape = self._shapes[0]
         self.metadata = _openvino_metadata(model)
         self.report = EngineReport(
             name="openvino",
@@ -130,17 +167,19 @@ class OpenVinoNetwork:
             precision=_openvino_precision(compiled),
             threads=int(compiled.get_property("INFERENCE_NUM_THREADS")) if device == "cpu" else 1,
         )
-        self._dtype = np.dtype(compiled.inputs[0].get_element_type().to_dtype())
+        self._dtypes = [np.dtype(i.get_element_type().to_dtype()) for i in taken]
         self._tensor = openvino.Tensor
         self._request = compiled.create_infer_request()
         self._outputs = range(len(compiled.outputs))
         self._lock = threading.Lock()
 
-    def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
-        """See `Network`."""
-        _check_batch(batch, self.input_shape, self._dtype)
+    def __call__(self, batch: NDArray[Any], *others: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        """See `Network` and `JointNetwork`."""
+        _check_inputs((batch, *others), self._shapes, self._dtypes)
+        inputs = [np.ascontiguousarray(values) for values in (batch, *others)]  # a shared tensor does not keep its array alive
         with self._lock:
-            self._request.set_input_tensor(self._tensor(np.ascontiguousarray(batch), shared_memory=True))
+            for i, values in enumerate(inputs):
+                self._request.set_input_tensor(i, self._tensor(values, shared_memory=True))
             self._request.infer()
             return tuple(np.array(self._request.get_output_tensor(i).data, dtype=np.float32) for i in self._outputs)
 
@@ -148,7 +187,7 @@ class OpenVinoNetwork:
 class OnnxRuntimeNetwork:
     """A network in ONNX Runtime. Arguments and errors: see `open_network`."""
 
-    def __init__(self, path: Path, device: str, precision: str, threads: int) -> None:
+    def __init__(self, path: Path, device: str, precision: str, threads: int, inputs: int = 1) -> None:
         runtime = _onnxruntime()
         _check_device("ONNX Runtime", device, engine_devices("onnxruntime"))
         if precision == "bf16":
@@ -161,33 +200,34 @@ class OnnxRuntimeNetwork:
         # TF32 would be fewer digits than the fp32 that is reported.
         providers: list[Any] = [("CUDAExecutionProvider", {"use_tf32": "0"})] if device == "cuda" else []
         try:
-            self._session = runtime.InferenceSession(path, options, providers=[*providers, "CPUExecutionProvider"])
+            self._session, precision = _open_session(runtime, path, options, [*providers, "CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001  the runtime's own errors have no other common root
             raise WeightsError(f"{path}: ONNX Runtime cannot load this network: {_last_line(error)}") from None
         self._session.disable_fallback()
         first = self._session.get_providers()[0]
         if first != _ORT_PROVIDERS[device]:
             raise EngineError(f"device {device}: ONNX Runtime could not start it and would run on {first}; check the driver and the CUDA libraries")
-        taken = _only(path, self._session.get_inputs())
-        self.input_shape = tuple(d if isinstance(d, int) else None for d in taken.shape)
+        taken = _expect(path, self._session.get_inputs(), inputs)
+        self._shapes = [tuple(d if isinstance(d, int) else None for d in i.shape) for i in taken]
+        self.input_shape = self._shapes[0]
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self.report = EngineReport(
             name="onnxruntime",
             version=_version(runtime),
             device=next(d for d, provider in _ORT_PROVIDERS.items() if provider == first),
-            precision="fp32",
+            precision=precision,
             threads=int(self._session.get_session_options().intra_op_num_threads),
         )
-        self._input = taken.name
-        self._dtype = np.dtype(_ORT_DTYPES.get(taken.type, "float32"))
+        self._inputs = [i.name for i in taken]
+        self._dtypes = [np.dtype(_ORT_DTYPES.get(i.type, "float32")) for i in taken]
         # Session.run takes concurrent calls; the lock keeps the number of busy threads at what was asked for.
         self._lock = threading.Lock()
 
-    def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
-        """See `Network`."""
-        _check_batch(batch, self.input_shape, self._dtype)
+    def __call__(self, batch: NDArray[Any], *others: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        """See `Network` and `JointNetwork`."""
+        _check_inputs((batch, *others), self._shapes, self._dtypes)
         with self._lock:
-            outputs = self._session.run(None, {self._input: np.ascontiguousarray(batch)})
+            outputs = self._session.run(None, {name: np.ascontiguousarray(v) for name, v in zip(self._inputs, (batch, *others), strict=True)})
         return tuple(np.asarray(output, dtype=np.float32) for output in outputs)
 
 
@@ -219,10 +259,18 @@ def _check_batch(batch: NDArray[Any], shape: tuple[int | None, ...], dtype: np.d
         raise ValueError(f"the network takes {wanted} {dtype}, got {'×'.join(map(str, batch.shape))} {batch.dtype}")
 
 
-def _only(path: Path, inputs: list[Any]) -> Any:
-    if len(inputs) != 1:
-        raise WeightsError(f"{path}: expected a network with one input, this one has {len(inputs)}")
-    return inputs[0]
+def _check_inputs(batches: tuple[NDArray[Any], ...], shapes: list[tuple[int | None, ...]], dtypes: list[np.dtype[Any]]) -> None:
+    if len(batches) != len(shapes):
+        raise ValueError(f"the network takes {len(shapes)} inputs, got {len(batches)}")
+    for batch, shape, dtype in zip(batches, shapes, dtypes, strict=True):
+        _check_batch(batch, shape, dtype)
+
+
+def _expect(path: Path, inputs: list[Any], count: int) -> list[Any]:
+    if len(inputs) != count:
+        wanted = "one input" if count == 1 else f"{count} inputs"
+        raise WeightsError(f"{path}: expected a network with {wanted}, this one has {len(inputs)}")
+    return list(inputs)
 
 
 def _last_line(error: Exception) -> str:
@@ -251,6 +299,31 @@ def _openvino_precision(compiled: Any) -> str:
     return _SHORT_PRECISION.get(hint, hint)
 
 
+def _open_session(runtime: Any, path: Path, options: Any, providers: list[Any]) -> tuple[Any, str]:
+    """A session, and the precision in which it computes.
+
+    Whether the runtime really runs quantised layers in INT8 stands only in the graph that it made of the file, so that it is asked to write that down.
+    """
+    if b"QuantizeLinear" not in path.read_bytes():
+        return runtime.InferenceSession(path, options, providers=providers), "fp32"
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "optimised.onnx"
+        options.optimized_model_filepath = str(graph)
+        session = runtime.InferenceSession(path, options, providers=providers)
+        return session, _onnxruntime_precision(graph.read_bytes())
+
+
+def _onnxruntime_precision(graph: bytes) -> str:
+    """Element types in which the heavy layers of a serialised graph run, joined by "+" (an INT8 network: "fp32+int8")."""
+
+    def holds(kinds: tuple[str, ...]) -> bool:
+        # In a NodeProto the kind of node is field 4: the tag 0x22, the length, the name.
+        return any(bytes([0x22, len(kind)]) + kind.encode() in graph for kind in kinds)
+
+    found = {name for name, kinds in (("fp32", _ORT_FLOAT_LAYERS), ("int8", _ORT_INT8_LAYERS)) if holds(kinds)}
+    return "+".join(sorted(found)) or "fp32"
+
+
 def _version(module: Any) -> str:
     """`2026.4.1` of `2026.4.1-22982-e213a147257`."""
     return str(module.__version__).partition("-")[0]
@@ -260,7 +333,7 @@ _import_lock = threading.Lock()
 
 
 def _openvino() -> Any:
-    with _import_lock, _no_telemetry():
+    with _import_lock, no_telemetry():
         import openvino
     return openvino
 
@@ -272,7 +345,7 @@ def _onnxruntime() -> Any:
 
 
 @contextmanager
-def _no_telemetry() -> Iterator[None]:
+def no_telemetry() -> Iterator[None]:
     """Hide openvino_telemetry: where it can be imported, importing openvino sends a usage event over the network and writes to ~/intel."""
     known = sys.modules.get("openvino_telemetry")
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

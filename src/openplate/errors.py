@@ -27,3 +27,11 @@ class ConfigError(OpenPlateError):
 
 class DatasetError(OpenPlateError):
     """A data set folder does not have the form that docs/datasets.md describes."""
+
+
+class FetchError(OpenPlateError):
+    """A public data set cannot be fetched: no network, a server's error, a wrong size or checksum, or a licence that was not accepted."""
+
+
+class StoreError(OpenPlateError):
+    """The database or the evidence cannot be used as asked: not reachable, of a newer version, damaged, or a query or an entry is wrong."""

@@ -121,3 +121,82 @@ class PhotoResult:
     plates: tuple[Plate, ...]
     engine: EngineReport
     milliseconds: Milliseconds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """One plate in the newest frame of a stream.
+
+    `id` is that of its sighting. `seen` says whether the plate was found in this very frame or followed into it; otherwise `quad` is where it should be.
+    `reading` is what all looks so far say together, None before the first; `status` is "read" once they make a sighting, "unreadable" until then.
+    """
+
+    id: str
+    quad: Quad
+    seen: bool
+    status: Literal["read", "unreadable"]
+    detection_confidence: float
+    reading: Reading | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """One visit of one plate: what is known of it by now.
+
+    `text` is None while `status` is "unreadable"; then `reasons` says why, and the candidates stay in `reading`. `reading` is what all looks say together.
+    `quad`, `crop` (the plate straightened, `(h, w, 3) uint8 RGB`) and `picture` (the whole frame as JPEG, None where frames are not kept) are of frame
+    number `frame` at `frame_s`, whose own look says the text. Times are seconds of the stream.
+
+    `looks` counts the times the reader looked and `agreeing` those kept looks that know the text. `direction` is "approaching", "receding", "across" or
+    "still"; `heading` is where it moved in the picture ("left", "down-right", ...), None when it hardly did. `parked` says that it stands;
+    `crossed` is "in" or "out" once it crossed the counting line.
+    """
+
+    id: str
+    status: Literal["read", "unreadable"]
+    text: str | None
+    reading: Reading
+    first_s: float
+    last_s: float
+    looks: int
+    agreeing: int
+    detection_confidence: float
+    frame: int
+    frame_s: float
+    quad: Quad
+    crop: Image | None
+    picture: bytes | None
+    direction: Literal["approaching", "receding", "across", "still"]
+    heading: str | None
+    parked: bool
+    crossed: Literal["in", "out"] | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SightingEvent:
+    """News of a sighting at `time_s` of the stream: it opened, improved or closed."""
+
+    state: Literal["open", "update", "closed"]
+    time_s: float
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCounts:
+    """What watching cost and gave so far.
+
+    `detector_runs`, `straightener_runs` and `reader_runs` are runs of the networks. `read` and `unreadable` count closed sightings, `crossed_in` and
+    `crossed_out` those that crossed the counting line. `rejected` counts by reason what became no sighting of a text: detections that a mask, a zone or a
+    size ruled out ("masked", "outside", "size"), tracks that were no plates ("no_plate", "glimpse", "duplicate") and each reason of an unreadable sighting.
+    """
+
+    frames: int
+    detector_runs: int
+    straightener_runs: int
+    reader_runs: int
+    read: int
+    unreadable: int
+    crossed_in: int
+    crossed_out: int
+    rejected: tuple[tuple[str, int], ...]

@@ -5,6 +5,7 @@ import torch
 from click.testing import CliRunner
 
 from openplate.cli import main
+from openplate.weights import network_path
 
 LOOP = "[loop]\nsteps = 2\nbatch = 4\nwarmup_steps = 1\nvalidate_every = 2\nmixed_precision = false\n"
 CONFIGS = {
@@ -48,7 +49,7 @@ def test_other_networks_are_trained_into_a_folder_named_after_the_config(tmp_pat
 
 
 def test_interruption_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> Path:
+    def interrupted(*_: object, **__: object) -> Path:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("openplate.train.loop.train", interrupted)
@@ -80,3 +81,50 @@ def test_missing_config_and_unknown_network_are_refused(tmp_path: Path) -> None:
     unknown = CliRunner().invoke(main, ["train", "tracker", str(tmp_path / "none.toml")])
     assert missing.exit_code == 1 and "expected a TOML config" in missing.stderr
     assert unknown.exit_code == 2 and "'tracker'" in unknown.stderr
+
+
+@pytest.mark.usefixtures("draw_in_thread")
+def test_reader_starts_from_a_checkpoint_and_from_an_exported_file_with_changed_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openplate.train.log.draw_curves", lambda _, picture: picture.write_text("curves"))
+    config = str(write(tmp_path, "reader"))
+    base = ["train", "reader", config, "--out", str(tmp_path / "base"), "--set", "network=residual", "--set", "loop.steps=1"]
+    assert CliRunner().invoke(main, base).exit_code == 0
+    state = torch.load(tmp_path / "base/best.pt", weights_only=True)
+    assert (state["step"], state["settings"]["network"]) == (1, "residual")
+    exported = CliRunner().invoke(main, ["export", str(tmp_path / "base/best.pt"), "--out", str(tmp_path / "base.onnx")])
+    assert exported.exit_code == 0, exported.output
+    for name, weights in (("a", "base/best.pt"), ("b", "base.onnx")):
+        arguments = ["train", "reader", config, "--out", str(tmp_path / name), "--set", "network=residual", "--from", str(tmp_path / weights)]
+        result = CliRunner().invoke(main, arguments)
+        assert (result.exit_code, result.stdout) == (0, f"{tmp_path / name / 'best.pt'}\n"), result.output
+        assert f"started from {tmp_path / weights}: " in result.stderr
+        check(tmp_path / name, "reader")
+        again = CliRunner().invoke(main, arguments)
+        assert f"goes on from {tmp_path / name / 'last.pt'}; {tmp_path / weights} is not read again" in again.stderr
+
+
+@pytest.mark.usefixtures("draw_in_thread")
+def test_start_from_another_network_or_no_network_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "cat.onnx").write_text("cat")
+    for weights, message in (
+        (network_path("straightener"), "expected 13 layers for this network, the file runs"),
+        (tmp_path / "cat.onnx", "damaged"),
+    ):
+        arguments = ["train", "reader", str(write(tmp_path, "reader")), "--out", str(tmp_path / "run"), "--from", str(weights)]
+        result = CliRunner().invoke(main, arguments)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert message in result.stderr.splitlines()[-1]
+        assert "Traceback" not in result.stderr
+
+
+def test_gpu_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    arguments = ["train", "reader", str(write(tmp_path, "reader")), "--out", str(tmp_path / "run"), "--set", "loop.device=cuda"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.stderr == 'Error: device = "cuda": no CUDA device is there; set device = "cpu"\n'
+
+
+def test_help_shows_how_to_start_from_weights() -> None:
+    text = CliRunner().invoke(main, ["train", "--help"]).stdout
+    assert "Example: openplate train reader my-country.toml --from reader.onnx --set loop.steps=2000\n" in text

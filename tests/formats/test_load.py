@@ -140,3 +140,20 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert not plate_type.loose
     assert plate_type.lines == 1
     assert plate_type.longest == 6
+
+
+def test_characters_that_the_charset_lacks_can_be_declared() -> None:
+    text = changed("weight = 0.5", 'weight = 0.5\ncharacters = "あΣ"').replace('["PO", "TRI"]', '["あ", "PΣ"]')
+    format_ = parse_format(text, "aq.toml")
+    assert format_.characters == "あΣ"
+    assert [t.name for t in Automaton(format_.types).matches("PΣ45")] == ["AQ/car"]
+    with pytest.raises(FormatError, match="character 'い' is not in the charset; `characters` declares further ones"):
+        parse_format(text.replace('["あ", "PΣ"]', '["い"]'), "aq.toml")
+
+
+@pytest.mark.parametrize(("characters", "named"), [("あA", "A"), ("ああ", "あ"), ("σ", "σ"), ("А", "А"), ("あ ", " ")])
+def test_declared_characters_are_new_capital_and_each_once(characters: str, named: str) -> None:
+    # "А" is the Cyrillic letter, which is written as the Latin one.
+    text = changed("weight = 0.5", f'weight = 0.5\ncharacters = "{characters}"')
+    with pytest.raises(FormatError, match=f"aq.toml: characters: expected characters that the charset lacks, capital and each once, got '{named}'"):
+        parse_format(text, "aq.toml")

@@ -110,7 +110,8 @@ def test_kept_plates_are_exact_unless_their_labels_are_boxes_and_ignored_when_cu
         image, plates = draw_window([photo], RU, random.Random(seed), 96, keep_share=1.0)
         assert image.shape == (96, 96, 3) and image.dtype == np.uint8
         for plate in plates:
-            if plate.text is None:
+            if plate.country is None:
+                assert plate.text == "A123BC77"
                 assert plate.exact != upright
                 assert not plate.ignore or plate.quad.min() < 0 or plate.quad.max() > 96
                 states.append(plate.ignore)
@@ -135,7 +136,7 @@ def test_replaced_plates_of_a_window_are_exact_and_have_texts() -> None:
         _, plates = draw_window([photo], RU, random.Random(seed), 96, keep_share=0.0)
         texts += [p.text for p in plates]
         assert all(p.exact for p in plates)
-        assert all(not p.ignore for p in plates if p.text)
+        assert all(not p.ignore and 1 <= (p.first_line or 0) <= len(p.text or "") for p in plates if p.country)
     assert len([t for t in texts if t]) > 10
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from openplate.train import log
 from openplate.train.config import LoopConfig
 from openplate.train.loop import Batch
 
@@ -32,8 +34,11 @@ class TinyTask:
             inputs = torch.randn((8, 4), generator=torch.Generator().manual_seed(step))
             yield {"inputs": inputs, "step": torch.tensor(step)}
 
+    def inputs(self, batch: Batch) -> Tensor:
+        return batch["inputs"]
+
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        error: Tensor = (network(batch["inputs"])[:, 0] - batch["inputs"].sum(dim=1)).square().mean()
+        error: Tensor = (network(self.inputs(batch))[:, 0] - batch["inputs"].sum(dim=1)).square().mean()
         if int(batch["step"]) == self.spoil_at:
             error = error * float("nan")
         return error, {"twice": 2 * float(error.detach())}
@@ -50,3 +55,11 @@ class TinyTask:
 @pytest.fixture
 def tiny() -> LoopConfig:
     return TINY
+
+
+@pytest.fixture
+def curves(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The pictures that would have been drawn: matplotlib takes far longer than these trainings."""
+    pictures: list[Path] = []
+    monkeypatch.setattr(log, "draw_curves", lambda _, picture: pictures.append(picture))
+    return pictures

@@ -5,6 +5,7 @@ import pytest
 
 from openplate.errors import ConfigError
 from openplate.train.config import DetectorConfig, LoopConfig, ReaderConfig, StraightenerConfig, load_config, save_resolved
+from openplate.train.networks.readers import READERS
 
 
 def write(folder: Path, text: str) -> Path:
@@ -65,7 +66,41 @@ def test_resolved_config_holds_the_defaults_too(tmp_path: Path) -> None:
     assert (saved["hidden"], saved["countries"], saved["width"], saved["loop"]["steps"]) == (64, ["ru"], 1.0, 8000)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("reader", ReaderConfig), ("detector", DetectorConfig)])
-def test_configs_of_the_repository_are_valid(name: str, kind: type[ReaderConfig]) -> None:
-    file = Path(__file__).parents[2] / "configs" / f"{name}.toml"
-    assert load_config(file, kind) != kind()
+def test_changes_are_made_after_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "hidden = 64\n[loop]\nsteps = 10\n")
+    changes = ["hidden=32", 'countries=["ru", "kz"]', "loop.learning_rate = 1e-4", "loop.device=cuda", "network=residual", "transformer=true"]
+    config = load_config(path, ReaderConfig, changes)
+    loop = LoopConfig(steps=10, learning_rate=1e-4, device="cuda")
+    assert config == ReaderConfig(loop=loop, hidden=32, countries=("ru", "kz"), network="residual", transformer=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("hidden", "'hidden': expected KEY=VALUE, for example loop.steps=2000"),
+        ("=3", "expected KEY=VALUE"),
+        ("hidden=many", "hidden: expected int, got 'many'"),
+        ("loop.step=3", "loop: unknown key 'step'"),
+        ("hidden.units=3", "'hidden.units=3': hidden is no table"),
+    ],
+)
+def test_wrong_change_gives_error_that_names_it(tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "hidden = 64"), ReaderConfig, [change])
+    assert message in str(caught.value)
+
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=[file.stem for file in CONFIGS])
+def test_configs_of_the_repository_are_valid(file: Path) -> None:
+    kind = {"reader": ReaderConfig, "detector": DetectorConfig, "straightener": StraightenerConfig}.get(file.stem.partition("-")[0])
+    if kind is not None:
+        assert load_config(file, kind) != kind()
+
+
+def test_every_reader_network_has_a_config() -> None:
+    configs = [load_config(file, ReaderConfig) for file in CONFIGS if file.stem.startswith("reader")]
+    assert {config.network for config in configs} == set(READERS)
+    assert any(config.transformer for config in configs)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from openplate.errors import ConfigError, WeightsError
-from openplate.sources import read_image
-from openplate.train import loop
+from openplate.errors import ConfigError, OpenPlateError, WeightsError
 from openplate.train.config import LoopConfig, ReaderConfig
-from openplate.train.loop import draw_curves, learning_rate, load_weights, train
+from openplate.train.loop import learning_rate, train
 from tests.train.conftest import TinyTask
+
+pytestmark = pytest.mark.usefixtures("curves")
 
 
 def state(path: Path) -> dict[str, Any]:
@@ -34,14 +34,6 @@ def assert_same(first: Any, second: Any) -> None:
             assert_same(a, b)
     else:
         assert first == second
-
-
-@pytest.fixture(autouse=True)
-def curves(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The pictures that would have been drawn: matplotlib takes far longer than these trainings."""
-    pictures: list[Path] = []
-    monkeypatch.setattr(loop, "draw_curves", lambda _, picture: pictures.append(picture))
-    return pictures
 
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
@@ -72,12 +64,6 @@ def test_training_leaves_config_log_curves_and_checkpoints(tmp_path: Path, tiny:
     assert [float(row["learning_rate"]) for row in rows] == pytest.approx([0.05, 0.025, 0.0], abs=1e-6)
     assert all(float(row["twice"]) == pytest.approx(2 * float(row["loss"]), rel=1e-4) for row in rows)
     assert (state(best)["kind"], state(best)["settings"]) == ("tiny", {"width": 16})
-
-
-def test_curves_are_a_picture_of_every_column(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("step,loss,score,recall,precision\n1,2,0.1,0.5,0.5\n2,1,0.2,0.6,0.7\n")
-    draw_curves(tmp_path / "log.csv", tmp_path / "curves.png")
-    assert read_image(tmp_path / "curves.png")[0].image.shape == (480, 960, 3)  # two rows of three, 12 × 6 inches at 80 dots
 
 
 def test_best_checkpoint_is_the_averaged_network_of_the_best_score(tmp_path: Path, tiny: LoopConfig) -> None:
@@ -154,13 +140,13 @@ def test_disk_that_is_full_while_saving_keeps_the_checkpoints_before(
     train(TinyTask(), config, config, tmp_path, stop_after=3)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.pt")}
 
-    def half(_: object, path: Path) -> None:
-        path.write_bytes(before["last.pt"][: len(before["last.pt"]) // 2])
+    def half(path: Path, content: memoryview) -> int:
+        path.write_text("half a checkpoint")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", half)
-        with pytest.raises(OSError, match="No space left"):
+        patch.setattr(Path, "write_bytes", half)
+        with pytest.raises(OpenPlateError, match=r"\.pt: cannot be written: No space left on device; .* The last checkpoint is whole"):
             train(TinyTask(), config, config, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.pt")} == before
     assert list(tmp_path.glob("*.partial")) == []
@@ -192,33 +178,9 @@ def test_last_checkpoint_of_another_network_gives_error(tmp_path: Path, tiny: Lo
         train(task, tiny, tiny, tmp_path)
 
 
-def test_training_starts_from_the_averaged_weights_of_a_checkpoint(tmp_path: Path, tiny: LoopConfig) -> None:
-    train(TinyTask(), tiny, tiny, tmp_path)
-    network = TinyTask().network
-    load_weights(network, tmp_path / "last.pt")
-    assert_same(dict(network.state_dict()), dict(state(tmp_path / "last.pt")["average"]))
-    load_weights(network, tmp_path / "best.pt")
-    assert_same(dict(network.state_dict()), dict(state(tmp_path / "best.pt")["network"]))
-
-
-def test_weights_of_another_shape_keep_their_start_values(tmp_path: Path, tiny: LoopConfig) -> None:
-    train(TinyTask(), tiny, tiny, tmp_path)
-    larger = torch.nn.Sequential(*list(TinyTask().network.children())[:4], torch.nn.Linear(16, 2))
-    own = {key: value.clone() for key, value in larger.state_dict().items()}
-    load_weights(larger, tmp_path / "best.pt")
-    assert torch.equal(larger.state_dict()["4.weight"], own["4.weight"])
-    assert torch.equal(larger.state_dict()["0.weight"], state(tmp_path / "best.pt")["network"]["0.weight"])
-
-
-def test_start_that_is_missing_or_fits_nothing_gives_error(tmp_path: Path, tiny: LoopConfig) -> None:
+def test_start_that_is_missing_gives_error(tmp_path: Path, tiny: LoopConfig) -> None:
     with pytest.raises(WeightsError, match=r"none\.pt: expected a checkpoint .* found no such file"):
         train(TinyTask(), replace(tiny, start_from=str(tmp_path / "none.pt")), tiny, tmp_path / "run")
-    train(TinyTask(), tiny, tiny, tmp_path)
-    with pytest.raises(ConfigError, match="fits this network"):
-        load_weights(torch.nn.Linear(3, 3), tmp_path / "best.pt")
-    (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(WeightsError, match="damaged or something else"):
-        load_weights(TinyTask().network, tmp_path / "text.pt")
 
 
 def test_resumed_training_needs_its_start_no_more(tmp_path: Path, tiny: LoopConfig) -> None:
@@ -228,3 +190,81 @@ def test_resumed_training_needs_its_start_no_more(tmp_path: Path, tiny: LoopConf
     (tmp_path / "base/best.pt").unlink()
     train(TinyTask(), config, config, tmp_path / "run")
     assert state(tmp_path / "run/last.pt")["step"] == 6
+
+
+class Scores(TinyTask):
+    """Validations give these scores, one after another."""
+
+    def __init__(self, *scores: float) -> None:
+        super().__init__()
+        self.scores = list(scores)
+
+    def validate(self, network: torch.nn.Module) -> dict[str, float]:
+        super().validate(network)
+        return {"score": self.scores[self.checks - 1]}
+
+
+def test_training_ends_when_the_score_gets_no_better_for_as_long_as_patience_says(tmp_path: Path, tiny: LoopConfig) -> None:
+    config = replace(tiny, steps=20, patience=2)
+    task = Scores(0.5, 0.7, 0.7, 0.6, 0.9)  # after steps 2, 4, 6, 8: the second is the best, the fourth the second without a better one
+    best = state(train(task, config, config, tmp_path))
+    assert (task.checks, best["step"], state(tmp_path / "last.pt")["step"]) == (4, 4, 8)
+    again = Scores(0.9)
+    train(again, config, config, tmp_path)
+    assert again.checks == 0
+    train(Scores(0.9, 0.8, 0.8, 0.8, 0.8), replace(config, patience=4), config, tmp_path)  # more patience: it goes on
+    assert (state(tmp_path / "best.pt")["step"], state(tmp_path / "last.pt")["step"]) == (10, 18)
+
+
+@pytest.mark.parametrize("stop", [3, 6, 7])
+def test_patience_is_kept_over_an_interruption(tmp_path: Path, tiny: LoopConfig, stop: int) -> None:
+    config = replace(tiny, steps=20, patience=2)
+    scores = (0.5, 0.7, 0.7, 0.6, 0.9)
+    train(Scores(*scores), config, config, tmp_path / "whole")
+    train(Scores(*scores), config, config, tmp_path / "parts", stop_after=stop)
+    train(Scores(*scores[stop // 2 :]), config, config, tmp_path / "parts")
+    assert_same(state(tmp_path / "whole/last.pt"), state(tmp_path / "parts/last.pt"))
+    assert (tmp_path / "whole/log.csv").read_text() == (tmp_path / "parts/log.csv").read_text()
+
+
+def test_gradients_are_clipped_to_the_norm(tmp_path: Path, tiny: LoopConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms: list[float] = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self, closure: Any = None) -> None:
+            gradients = [p.grad.flatten() for group in self.param_groups for p in group["params"]]
+            norms.append(float(torch.cat(gradients).norm()))
+            super().step()
+
+    monkeypatch.setattr(torch.optim, "AdamW", Watched)
+    train(TinyTask(), replace(tiny, clip_norm=0.01), tiny, tmp_path)
+    assert len(norms) == 6 and max(norms) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_average_follows_the_network_with_its_decay(tmp_path: Path, tiny: LoopConfig) -> None:
+    train(TinyTask(), tiny, tiny, tmp_path / "one", stop_after=1)
+    train(TinyTask(), tiny, tiny, tmp_path / "two", stop_after=2)
+    one, two = (state(tmp_path / name / "last.pt") for name in ("one", "two"))
+    # The decay of the second step is (1 + 2) / (10 + 2), as 0.9 would keep too much of the start.
+    expected = 0.25 * one["average"]["0.weight"] + 0.75 * two["network"]["0.weight"]
+    assert torch.allclose(two["average"]["0.weight"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("key", "value"), [("width", 8), ("network", "lprnet")])
+def test_run_of_other_settings_is_not_gone_on_with(tmp_path: Path, tiny: LoopConfig, key: str, value: object) -> None:
+    first = TinyTask()
+    first.settings = {"width": 16, "network": "crnn"}
+    train(first, tiny, tiny, tmp_path, stop_after=1)
+    task = TinyTask()
+    task.settings = {**first.settings, key: value}
+    with pytest.raises(ConfigError, match=f"does not fit this config: {key} was .*, now it is {value!r}; go on with the config it began with"):
+        train(task, tiny, tiny, tmp_path)
+
+
+def test_memory_that_is_full_gives_error_with_what_to_lower(tmp_path: Path, tiny: LoopConfig) -> None:
+    class Large(TinyTask):
+        def loss(self, network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    with pytest.raises(ConfigError, match="the memory of cpu is full at batch = 8; lower it"):
+        train(Large(), tiny, tiny, tmp_path)

@@ -1,5 +1,7 @@
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from openplate.charset import Charset
+from openplate.errors import DatasetError
 from openplate.synthesize.crops import LabelledCrop
 from openplate.train import reader
 from openplate.train.config import LoopConfig, ReaderConfig
+from openplate.train.networks.residual import ResidualReader
+from openplate.train.networks.stn import Transformed
 from openplate.train.reader import DrawReaderShard, ReaderTask, greedy, pack, read_greedily, text_loss
+from tests.conftest import label
 
 CHARSET = Charset()
 SMALL = ReaderConfig(loop=LoopConfig(batch=4, mixed_precision=False), countries=("ru",), width=0.25, hidden=8, shard=6, validation_crops=3)
@@ -30,12 +36,12 @@ def log_probabilities(*steps: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     [("____", ""), ("AA_A", "AA"), ("AAAA", "A"), ("_B8_", "B8"), ("京___", "京"), ("7_77", "77"), ("ABAB", "ABAB")],
 )
 def test_greedy_merges_repeats_and_drops_blanks(steps: str, text: str) -> None:
-    assert greedy(log_probabilities(*steps)[None]) == [text]
+    assert greedy(log_probabilities(*steps)[None], CHARSET) == [text]
 
 
 def test_pairs_are_packed_with_padded_targets() -> None:
     crop = np.full((48, 192), 7, np.uint8)
-    shard = pack(iter([LabelledCrop(crop, "A1", 1), LabelledCrop(crop, "", 0), LabelledCrop(crop, "ABCDEFGHIJKLM", None)]), 3)
+    shard = pack(iter([LabelledCrop(crop, "A1", 1), LabelledCrop(crop, "", 0), LabelledCrop(crop, "ABCDEFGHIJKLM", None)]), 3, CHARSET)
     assert shard["crops"].shape == (3, 48, 192) and (shard["crops"] == 7).all()
     assert shard["lengths"].tolist() == [2, 0, 12]  # at most twelve characters
     assert shard["first_lines"].tolist() == [1, 0, -1]
@@ -98,7 +104,7 @@ class Says(nn.Module):
 
 
 def batch(*texts: str) -> dict[str, Tensor]:
-    shard = pack((LabelledCrop(np.zeros((48, 192), np.uint8), text, None) for text in texts), len(texts))
+    shard = pack((LabelledCrop(np.zeros((48, 192), np.uint8), text, None) for text in texts), len(texts), CHARSET)
     return {key: torch.from_numpy(value) for key, value in shard.items()}
 
 
@@ -134,10 +140,55 @@ def test_validation_draws_its_crops_once() -> None:
 def test_reading_in_parts_gives_the_same_texts() -> None:
     crops = np.random.default_rng(0).integers(0, 256, (5, 48, 192), np.uint8)
     network = ReaderTask(SMALL).network
-    assert read_greedily(network, crops, batch=2) == read_greedily(network, crops, batch=5)
+    assert read_greedily(network, crops, CHARSET, batch=2) == read_greedily(network, crops, CHARSET, batch=5)
 
 
 def test_seed_decides_the_start_weights() -> None:
     first, again = (ReaderTask(SMALL).network.state_dict()["classify.weight"] for _ in range(2))
     other = ReaderTask(ReaderConfig(loop=LoopConfig(seed=2), width=0.25, hidden=8)).network.state_dict()["classify.weight"]
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+ATLANTIS = """
+country = "aq"
+name = "Atlantis"
+characters = "あい"
+
+[classes]
+kana = "あい"
+
+[[types]]
+id = "car"
+size_mm = [520, 110]
+rows = [{ baseline_mm = 92, fields = [{ text = "{kana}{d*2}", height_mm = 75, width_mm = 44, pitch_mm = 50 }] }]
+"""
+
+
+@pytest.fixture
+def atlantis(tmp_path: Path) -> ReaderConfig:
+    (tmp_path / "aq.toml").write_text(ATLANTIS, encoding="utf8")
+    return replace(SMALL, countries=("aq",), formats=(str(tmp_path),), network="residual")
+
+
+def test_characters_of_a_further_format_are_added_to_the_charset_drawn_and_validated(atlantis: ReaderConfig) -> None:
+    task = ReaderTask(atlantis)
+    assert task.settings["characters"] == CHARSET.characters + "あい"
+    assert task.network(torch.zeros(1, 1, 48, 192)).shape == (1, 96, len(CHARSET) + 2)
+    shard = DrawReaderShard(replace(atlantis, empty_share=0.0))(0)
+    assert set(shard["targets"][:, 0].tolist()) <= {len(CHARSET), len(CHARSET) + 1}
+    assert task.validate(task.network)["score"] == 0.0
+    assert ReaderTask(SMALL).settings["characters"] == CHARSET.characters
+
+
+def test_network_and_transformer_of_the_config_are_built_and_named_in_the_checkpoint(atlantis: ReaderConfig) -> None:
+    task = ReaderTask(replace(atlantis, transformer=True))
+    assert isinstance(task.network, Transformed) and isinstance(task.network.reader, ResidualReader)
+    assert task.settings == {"characters": CHARSET.characters + "あい", "network": "residual", "transformer": True, "width": 0.25, "hidden": 8}
+
+
+def test_data_set_without_anything_to_train_on_gives_error(make_dataset: Callable[..., Path]) -> None:
+    cut_out = make_dataset([label("A1", None)], name="one")  # the first image of five is held out
+    unreadable = make_dataset([label("A1", None)], [label(None, None)], [label("あ7", None)], name="unreadable")
+    for folder in (cut_out, unreadable):
+        with pytest.raises(DatasetError, match=f"photos: expected photos, or plates with true corners .* none to train on in {folder}"):
+            DrawReaderShard(replace(SMALL, photos=(str(folder),)))(0)

@@ -1,4 +1,5 @@
 import time
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
 
 import numpy as np
@@ -79,6 +80,32 @@ def test_error_while_drawing_reaches_the_training() -> None:
 
     with pytest.raises(ConfigError, match="shard 0"):
         next(shard_batches(draw, 6, 1, 2, 0, 6, 1))
+
+
+@pytest.mark.parametrize("drawers", [1, 2, 3, 9])
+def test_several_drawing_processes_give_the_same_batches_and_draw_as_many_shards_ahead(drawers: int) -> None:
+    draw = Draw(6)
+    got = [rows["value"].tolist() for rows in shard_batches(draw, 6, 2, 2, 0, 24, 1, drawers)]
+    assert got == values(Draw(6), 0, 24)
+    assert sorted(draw.asked) == [0, 1, 2, 3]
+    ahead = Draw(6)
+    batches = shard_batches(ahead, 6, 2, 2, 0, 24, 1, drawers)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]  # waits for what was begun
+    assert sorted(ahead.asked) == list(range(min(4, drawers + 1)))
+
+
+def test_drawing_process_that_is_killed_is_named_with_what_to_lower() -> None:
+    def draw(number: int) -> Shard:
+        raise BrokenProcessPool("A process in the process pool was terminated abruptly")
+
+    with pytest.raises(ConfigError, match="the process that draws ended without a word; if memory ran out, lower shard = 6 or drawers = 1"):
+        next(shard_batches(draw, 6, 1, 2, 0, 6, 1))
+
+
+def test_no_drawing_process_gives_error() -> None:
+    with pytest.raises(ConfigError, match="drawers: expected 1 or more, got 0"):
+        next(shard_batches(Draw(6), 6, 1, 2, 0, 6, 1, drawers=0))
 
 
 @pytest.mark.parametrize(("size", "passes", "batch"), [(6, 1, 7), (6, 0, 2), (6, 1, 0)])

@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 
 @click.command()
-@click.argument("network", type=click.Choice(["reader", "detector", "straightener"]))
+@click.argument("network", type=click.Choice(["reader", "detector", "straightener", "end-to-end"]))
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run; default: runs/NAME-OF-CONFIG. A run that is there goes on."
 )
-def train(network: str, config: Path, out: Path | None) -> None:
+@click.option(
+    "--from",
+    "weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="WEIGHTS",
+    help="Start from a checkpoint (.pt) or an exported network (.onnx), also onto a larger charset.",
+)
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of CONFIG for this run, e.g. loop.steps=2000. Repeatable.")
+def train(network: str, config: Path, out: Path | None, weights: Path | None, changes: tuple[str, ...]) -> None:
     """Train NETWORK as CONFIG says; the folder gets config.json, log.csv, curves.png, last.pt and best.pt.
 
     Interrupt it at any time: the same command goes on from the last checkpoint, as if it had never stopped.
 
+    \b
     Example: openplate train reader configs/reader.toml
+    Example: openplate train reader my-country.toml --from reader.onnx --set loop.steps=2000
+    Example: torchrun --nproc-per-node 4 -m openplate train reader configs/reader.toml --set loop.device=cuda
     """
-    from openplate.train.config import DetectorConfig, ReaderConfig, StraightenerConfig, load_config
+    from openplate.train.config import DetectorConfig, EndToEndConfig, ReaderConfig, StraightenerConfig, load_config
     from openplate.train.detector import DetectorTask
+    from openplate.train.end_to_end import EndToEndTask
     from openplate.train.loop import Task
     from openplate.train.loop import train as run
+    from openplate.train.processes import find_place, take_share
     from openplate.train.reader import ReaderTask
     from openplate.train.straightener import StraightenerTask
 
     folder = out or Path("runs") / config.stem
-    settings: ReaderConfig | DetectorConfig | StraightenerConfig
+    place = find_place()
+    if weights is not None:
+        changes = (*changes, f"loop.start_from={json.dumps(str(weights), ensure_ascii=False)}")
+        if (folder / "last.pt").exists() and place.first:
+            click.echo(f"goes on from {folder / 'last.pt'}; {weights} is not read again", err=True)
+    settings: ReaderConfig | DetectorConfig | StraightenerConfig | EndToEndConfig
     task: Task
     if network == "reader":
-        settings = load_config(config, ReaderConfig)
-        task = ReaderTask(settings)
+        settings = load_config(config, ReaderConfig, changes)
+        task = ReaderTask(take_share(settings, place))
     elif network == "detector":
-        settings = load_config(config, DetectorConfig)
-        task = DetectorTask(settings)
+        settings = load_config(config, DetectorConfig, changes)
+        task = DetectorTask(take_share(settings, place))
+    elif network == "end-to-end":
+        settings = load_config(config, EndToEndConfig, changes)
+        task = EndToEndTask(take_share(settings, place))
     else:
-        settings = load_config(config, StraightenerConfig)
-        task = StraightenerTask(settings)
+        settings = load_config(config, StraightenerConfig, changes)
+        task = StraightenerTask(take_share(settings, place))
     try:
-        best = run(task, settings.loop, settings, folder)
+        best = run(task, take_share(settings, place).loop, settings, folder, place=place)
     except KeyboardInterrupt:
         raise click.ClickException(f"interrupted; the same command goes on from {folder / 'last.pt'}") from None
-    click.echo(best)
+    if place.first:
+        click.echo(best)

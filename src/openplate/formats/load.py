@@ -10,13 +10,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from openplate.charset import CHARACTERS, DIGITS, LATIN
+from openplate.charset import CHARACTERS, DIGITS, LATIN, normalise
 from openplate.errors import FormatError
 from openplate.formats.model import Field, Format, Mark, Piece, PlateType, Row
 
 _TOKEN = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\*(?P<times>\d+)|:(?P<least>\d+)-(?P<most>\d+))?\}|(?P<literal>[^{}])")
 _MARK_KINDS = ("band", "rect", "frame", "circle", "text", "flag")
-_FILE_KEYS = {"country", "name", "standard", "weight", "classes", "types"}
+_FILE_KEYS = {"country", "name", "standard", "weight", "characters", "classes", "types"}
 _TYPE_KEYS = {"id", "title", "weight", "loose", "size_mm", "colours", "glyphs", "border_mm", "area_mm", "rows", "marks"}
 _ROW_KEYS = {"baseline_mm", "fields"}
 _FIELD_KEYS = {"text", "mark", "height_mm", "width_mm", "pitch_mm", "gap_mm", "x_mm", "raise_mm", "ink"}
@@ -70,9 +70,10 @@ def parse_format(text: str, source: str) -> Format:
         raise FormatError(f"{source}: not a TOML file: {error}") from None
     try:
         _check_keys(data, _FILE_KEYS, "the file")
-        classes = _parse_classes(data.get("classes", {}))
+        added = _parse_added(data.get("characters", ""))
+        classes = _parse_classes(data.get("classes", {}), CHARACTERS + added)
         code = str(data["country"]).upper()
-        types = tuple(_parse_type(code, entry, classes) for entry in data["types"])
+        types = tuple(_parse_type(code, entry, classes, CHARACTERS + added) for entry in data["types"])
         if not types:
             raise FormatError("types: expected at least one [[types]] table")
         if float(data.get("weight", 1.0)) <= 0 or any(t.weight <= 0 for t in types):
@@ -80,7 +81,7 @@ def parse_format(text: str, source: str) -> Format:
         ids = [t.id for t in types]
         if len(set(ids)) != len(ids):
             raise FormatError(f"types: each id once, got {ids}")
-        return Format(code, str(data["name"]), str(data.get("standard", "")), float(data.get("weight", 1.0)), types)
+        return Format(code, str(data["name"]), str(data.get("standard", "")), float(data.get("weight", 1.0)), types, added)
     except FormatError as error:
         raise FormatError(f"{source}: {error}") from None
     except KeyError as error:
@@ -99,25 +100,35 @@ def _check_keys(table: Mapping[str, Any], known: set[str], where: str) -> None:
         raise FormatError(f"{where}: unknown key {min(unknown)!r}; known are {', '.join(sorted(known))}")
 
 
-def _parse_classes(table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def _parse_added(value: Any) -> str:
+    added = str(value)
+    for character in added:
+        if character in CHARACTERS or added.count(character) > 1 or normalise(character) != character:
+            raise FormatError(f"characters: expected characters that the charset lacks, capital and each once, got {character!r}")
+    return added
+
+
+def _parse_classes(table: Mapping[str, Any], characters: str) -> dict[str, tuple[str, ...]]:
     classes: dict[str, tuple[str, ...]] = {"d": tuple(DIGITS), "L": tuple(LATIN)}
     for name, value in table.items():
         choices = tuple(str(v) for v in value)
         if not choices or any(not c for c in choices) or len(set(choices)) != len(choices):
             raise FormatError(f"classes.{name}: expected characters, or a list of strings, none empty and none twice")
         for choice in choices:
-            _check_characters(choice, f"classes.{name}")
+            _check_characters(choice, f"classes.{name}", characters)
         classes[name] = choices
     return classes
 
 
-def _check_characters(text: str, where: str) -> None:
+def _check_characters(text: str, where: str, characters: str) -> None:
     for character in text:
-        if character not in CHARACTERS:
-            raise FormatError(f"{where}: character {character!r} is not in the charset")
+        if character not in characters:
+            raise FormatError(
+                f"{where}: character {character!r} is not in the charset; `characters` declares further ones, for a reader trained on them"
+            )
 
 
-def parse_pattern(pattern: str, classes: Mapping[str, tuple[str, ...]]) -> tuple[Piece, ...]:
+def parse_pattern(pattern: str, classes: Mapping[str, tuple[str, ...]], characters: str = CHARACTERS) -> tuple[Piece, ...]:
     """A pattern such as `{l}{d*3}{L:1-3}X` as pieces: `{name}`, `{name*3}` (three), `{name:1-3}` (one to three), other characters stand for themselves.
 
     Raises:
@@ -131,7 +142,7 @@ def parse_pattern(pattern: str, classes: Mapping[str, tuple[str, ...]]) -> tuple
             raise FormatError(f"pattern {pattern!r}: cannot be read from {pattern[position:]!r}")
         position = match.end()
         if match["literal"]:
-            _check_characters(match["literal"], f"pattern {pattern!r}")
+            _check_characters(match["literal"], f"pattern {pattern!r}", characters)
             pieces.append(Piece((match["literal"],)))
             continue
         if match["name"] not in classes:
@@ -144,7 +155,7 @@ def parse_pattern(pattern: str, classes: Mapping[str, tuple[str, ...]]) -> tuple
     return tuple(pieces)
 
 
-def _parse_type(country: str, table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> PlateType:
+def _parse_type(country: str, table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]], characters: str) -> PlateType:
     where = f"type {table.get('id', '?')}"
     try:
         _check_keys(table, _TYPE_KEYS, where)
@@ -165,19 +176,19 @@ def _parse_type(country: str, table: Mapping[str, Any], classes: Mapping[str, tu
             glyphs=str(table.get("glyphs", "plain")),
             border_mm=float(table.get("border_mm", 3.0)),
             area_mm=(float(area[0]), float(area[1])),
-            rows=tuple(_parse_row(row, classes) for row in table["rows"]),
+            rows=tuple(_parse_row(row, classes, characters) for row in table["rows"]),
             marks=tuple(_parse_mark(mark) for mark in table.get("marks", [])),
         )
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
 
 
-def _parse_row(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> Row:
+def _parse_row(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]], characters: str) -> Row:
     _check_keys(table, _ROW_KEYS, "row")
-    return Row(float(table["baseline_mm"]), tuple(_parse_field(field, classes) for field in table["fields"]))
+    return Row(float(table["baseline_mm"]), tuple(_parse_field(field, classes, characters) for field in table["fields"]))
 
 
-def _parse_field(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> Field:
+def _parse_field(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]], characters: str) -> Field:
     _check_keys(table, _FIELD_KEYS, "field")
     if ("text" in table) == ("mark" in table):
         raise FormatError("field: expected either 'text' (read) or 'mark' (drawn, not read)")
@@ -186,7 +197,7 @@ def _parse_field(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]
     if table.get("ink"):
         parse_colour(str(table["ink"]))
     return Field(
-        pieces=parse_pattern(str(table["text"]), classes) if "text" in table else (),
+        pieces=parse_pattern(str(table["text"]), classes, characters) if "text" in table else (),
         mark=str(table.get("mark", "")),
         height_mm=height,
         width_mm=width,

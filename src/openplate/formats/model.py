@@ -111,10 +111,11 @@ def sample_pieces(pieces: tuple[Piece, ...], rng: random.Random) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A country's plate types. `code` is what `--country` takes."""
+    """A country's plate types. `code` is what `--country` takes; `characters` are those of its texts that the charset lacks."""
 
     code: str
     name: str
     standard: str
     weight: float
     types: tuple[PlateType, ...]
+    characters: str = ""

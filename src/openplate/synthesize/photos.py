@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openplate.charset import PROVINCES, Charset, normalise
+from openplate.charset import CHARACTERS, PROVINCES, Charset, normalise
 from openplate.dataset import load_dataset
 from openplate.geometry import box_to_quad, quad_size, quad_to_box
 from openplate.sources import read_image
@@ -74,14 +74,14 @@ def load_photos(folders: Iterable[Path], held_out: bool, longest_px: int = 1280)
     return photos
 
 
-def load_patches(folders: Iterable[Path], held_out: bool, width_px: int = 320) -> list[Patch]:
-    """The plates with a known text and true corners (or that fill their image), at most `width_px` wide.
+def load_patches(folders: Iterable[Path], held_out: bool, width_px: int = 320, characters: str = CHARACTERS) -> list[Patch]:
+    """The plates with a known text of these characters and true corners (or that fill their image), at most `width_px` wide.
 
     Raises:
         DatasetError: a folder is not a data set.
         SourceError: an image cannot be read.
     """
-    charset = Charset()
+    charset = Charset(characters)
     patches = []
     for folder in folders:
         for number, entry in enumerate(load_dataset(folder).images):

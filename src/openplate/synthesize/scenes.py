@@ -27,8 +27,9 @@ from openplate.types import Image, Quad
 class ScenePlate:
     """A plate in a scene.
 
-    `text` and `country` are None for a real plate that was kept; `exact` is False where the quad is only an upright box; `ignore` marks a plate
-    that is cut or half covered, so that finding it is neither right nor wrong.
+    A real plate that was kept has the `text` of its label, if there is one, and no `country`; `exact` is False where the quad is only an upright box;
+    `ignore` marks a plate that is cut or half covered, so that finding it is neither right nor wrong; the first `first_line` characters of `text`
+    stand on its first line, None where that is not known.
     """
 
     quad: Quad
@@ -37,6 +38,7 @@ class ScenePlate:
     type: str | None
     exact: bool = True
     ignore: bool = False
+    first_line: int | None = None
 
 
 def paste(image: Image, drawn: DrawnPlate, target: Quad, rng: random.Random, like: NDArray[np.uint8] | None = None) -> None:
@@ -115,7 +117,7 @@ def replace_plates(
             continue
         paste(clean, drawn, target, rng, like)
         if _inside_share(target, width, height) > 0.5:
-            plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name))
+            plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
     return clean, plates
 
 
@@ -138,7 +140,7 @@ def scatter_plates(
         x0, y0, x1, y1 = (int(v) for v in quad_to_box(target))
         like = image[max(0, y0) : y1, max(0, x0) : x1]
         paste(image, drawn, target, rng, like if rng.random() < 0.3 else None)
-        plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name))
+        plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
 
 
 def draw_window(
@@ -153,10 +155,10 @@ def draw_window(
         image, plates = draw_scene(rng.getrandbits(32), side, side, formats, camera=False)
         quads: list[Quad] = [p.quad for p in plates]
         photo = Photo(image, tuple(quads), tuple(False for _ in quads), tuple(p.text for p in plates))
-        keep = True
+        keep, first_lines = True, [p.first_line for p in plates]
     else:
         photo = rng.choice(photos)
-        keep = rng.random() < keep_share
+        keep, first_lines = rng.random() < keep_share, [None] * len(photo.quads)
     image_h, image_w = photo.image.shape[:2]
     if photo.quads and rng.random() < 0.88:
         anchor = rng.choice(photo.quads)
@@ -175,15 +177,16 @@ def draw_window(
             ]
         )
     image, quads, seen = _cut_window(photo, scale, origin, window, rng)
-    upright, whole = list(photo.upright), [_inside_share(q, window, window) > 0.5 for q in quads]
+    upright, whole, texts = list(photo.upright), [_inside_share(q, window, window) > 0.5 for q in quads], list(photo.texts)
     if seen.mean() < 0.85 * 255 and photos:
-        image = _fill_around(image, quads, upright, whole, seen, rng.choice(photos), window, rng)
+        image = _fill_around(image, quads, upright, whole, texts, seen, rng.choice(photos), window, rng)
+        first_lines += [None] * (len(quads) - len(first_lines))
     if not keep and rng.random() < 0.5:
         image = np.ascontiguousarray(image[:, ::-1])
         quads = [np.asarray(q[[1, 0, 3, 2]] * [-1, 1] + [window, 0], dtype=np.float32) for q in quads]
     visible = [i for i, q in enumerate(quads) if _inside_share(q, window, window) > 0.02]
     if keep:
-        plates = [ScenePlate(quads[i], None, None, None, not upright[i], not whole[i]) for i in visible]
+        plates = [ScenePlate(quads[i], texts[i], None, None, not upright[i], not whole[i], first_lines[i]) for i in visible]
     elif rng.random() < 0.08:
         image, plates = paint_over(image, [quads[i] for i in visible], rng), []
     else:
@@ -230,14 +233,22 @@ def _cut_window(
 
 
 def _fill_around(
-    image: Image, quads: list[Quad], upright: list[bool], whole: list[bool], seen: NDArray[np.uint8], other: Photo, window: int, rng: random.Random
+    image: Image,
+    quads: list[Quad],
+    upright: list[bool],
+    whole: list[bool],
+    texts: list[str | None],
+    seen: NDArray[np.uint8],
+    other: Photo,
+    window: int,
+    rng: random.Random,
 ) -> Image:
-    """Another photo behind a photo that does not fill the window; its plates are added to the three lists where they show."""
+    """Another photo behind a photo that does not fill the window; its plates are added to the four lists where they show."""
     height, width = other.image.shape[:2]
     scale = window / min(height, width) * rng.uniform(1.05, 1.5)
     origin = np.array([rng.uniform(0, width * scale - window), rng.uniform(0, height * scale - window)])
     behind, more, _ = _cut_window(other, scale, origin, window, rng)
-    for quad, up in zip(more, other.upright, strict=True):
+    for quad, up, text in zip(more, other.upright, other.texts, strict=True):
         mask = np.zeros((window, window), np.uint8)
         cv2.fillConvexPoly(mask, np.round(quad).astype(np.int32), 1)
         shown = float((seen[mask > 0] == 0).mean()) * _inside_share(quad, window, window) if mask.any() else 0.0
@@ -245,6 +256,7 @@ def _fill_around(
             quads.append(quad)
             upright.append(up)
             whole.append(shown > 0.6)
+            texts.append(text)
     return np.asarray(np.where(seen[..., None] > 0, image, behind), dtype=np.uint8)
 
 
@@ -288,7 +300,7 @@ def draw_scene(
         covered = [p for p in plates if _covers(p.quad, x, bottom, car_w)]
         plates = [p for p in plates if p not in covered]
         paste(image, drawn, target, rng, None)
-        plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name))
+        plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
     if camera:
         image = record(defocus(expose(image, rng, 0.25), height * 0.03, rng, 0.3), rng, 0.25)
     return image, plates

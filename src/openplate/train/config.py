@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -18,8 +19,10 @@ Config = TypeVar("Config")
 class LoopConfig:
     """What every training has.
 
-    `steps` of `batch` samples; the learning rate warms up linearly to `learning_rate` and falls to zero along a cosine; `ema` is the decay of the
-    averaged weights that are validated and exported; `device` is "cpu" or "cuda"; `mixed_precision` uses bfloat16 autocast.
+    `steps` of `batch` samples; the learning rate warms up linearly to `learning_rate` and falls to zero along a cosine; gradients are clipped to
+    `clip_norm`; `ema` is the decay of the averaged weights that are validated and exported; `device` is "cpu" or "cuda"; `mixed_precision` uses bfloat16
+    autocast; `threads` compute and `drawers` processes draw; training ends early after `patience` validations without a better score (0: never);
+    `start_from` is a checkpoint (`.pt`) or an exported network (`.onnx`); `tensorboard` writes events beside `log.csv`.
     """
 
     steps: int = 8000
@@ -33,18 +36,28 @@ class LoopConfig:
     device: str = "cpu"
     mixed_precision: bool = True
     threads: int = 1
+    drawers: int = 1
     validate_every: int = 1000
     checkpoint_minutes: float = 3.0
+    patience: int = 0
     start_from: str = ""
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderConfig:
-    """Training of a reader: `countries` empty means all formats; `photos` are data sets mixed in; `shard` crops are drawn at a time and used `passes` times."""
+    """Training of a reader: `countries` empty means all formats; `photos` are data sets mixed in; `shard` crops are drawn at a time and used `passes` times.
+
+    `network` is one of `READERS` in `networks/readers.py`, `width` multiplies its channels, `hidden` is for recurrent ones; `transformer` puts a spatial
+    transformer in front. `formats` are folders of further format files; characters that these declare are added to the charset.
+    """
 
     loop: LoopConfig = LoopConfig()
     countries: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
     photos: tuple[str, ...] = ()
+    network: str = "crnn"
+    transformer: bool = False
     width: float = 1.0
     hidden: int = 128
     shard: int = 12_800
@@ -85,11 +98,41 @@ class StraightenerConfig:
     validation_crops: int = 1500
 
 
-def load_config(path: Path, kind: type[Config]) -> Config:
-    """A config from a TOML file.
+@dataclass(frozen=True, slots=True)
+class EndToEndConfig:
+    """Training of the network that detects and reads, on windows of `window` px as the detector's, with the texts of their plates.
+
+    `backbone` is "light" or "vgg16", `width` multiplies its channels. The reading branch learns plates at least `least_height_px` high through quads that
+    are off by `jitter` of the plate's height; from `own_from_step` on, a share that grows to `own_share` is seen through the network's own detections.
+    The text's loss counts `text_weight` times. `longest_px` is the longer side to which images are scaled when the network is used. The other keys are
+    the detector's and the reader's.
+    """
+
+    loop: LoopConfig = LoopConfig(batch=16, learning_rate=1.5e-3, steps=16_000, warmup_steps=800, weight_decay=0.03)
+    countries: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    backbone: str = "light"
+    window: int = 384
+    longest_px: int = 960
+    width: float = 1.0
+    hidden: int = 128
+    shard: int = 1600
+    passes: int = 2
+    keep_share: float = 0.3
+    least_height_px: float = 9.0
+    jitter: float = 0.05
+    own_from_step: int = 6000
+    own_share: float = 0.5
+    text_weight: float = 1.0
+    validation_windows: int = 160
+
+
+def load_config(path: Path, kind: type[Config], changes: Sequence[str] = ()) -> Config:
+    """A config from a TOML file, with changes such as `loop.steps=2000` made to it: a key, dotted within a table, and a TOML value (or a plain word).
 
     Raises:
-        ConfigError: the file is missing or not TOML, or a key is unknown or of the wrong type.
+        ConfigError: the file is missing or not TOML, a change has another form, or a key is unknown or of the wrong type.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf8"))
@@ -97,7 +140,25 @@ def load_config(path: Path, kind: type[Config]) -> Config:
         raise ConfigError(f"{path}: expected a TOML config, {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    for change in changes:
+        _set(data, change)
     return build(kind, data, str(path))
+
+
+def _set(data: dict[str, Any], change: str) -> None:
+    """Makes one change in `data`, in place."""
+    keys, equals, text = change.partition("=")
+    *tables, key = keys.strip().split(".")
+    if not key or not equals:
+        raise ConfigError(f"{change!r}: expected KEY=VALUE, for example loop.steps=2000")
+    for name in tables:
+        data = data.setdefault(name, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"{change!r}: {name} is no table")
+    try:
+        data[key] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        data[key] = text.strip()
 
 
 def build(kind: type[Config], data: dict[str, Any], where: str) -> Config:

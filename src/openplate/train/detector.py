@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from openplate.detect.decode import decode_detections
+from openplate.errors import DatasetError
 from openplate.geometry import box_iou, quad_size, quad_to_box
 from openplate.synthesize.photos import Photo, load_photos
 from openplate.synthesize.scenes import ScenePlate, draw_window
@@ -28,8 +29,16 @@ EXACT, UPRIGHT, IGNORE, NONE = 0, 1, 2, 3
 
 
 @lru_cache(maxsize=2)
-def _photos(folders: tuple[str, ...], held_out: bool) -> tuple[Photo, ...]:
-    return tuple(load_photos([Path(f) for f in folders], held_out, 1100))
+def window_photos(folders: tuple[str, ...], held_out: bool) -> tuple[Photo, ...]:
+    """The photos that windows are cut from, read once a process.
+
+    Raises:
+        DatasetError: there are data sets, and no photos to train on in them.
+    """
+    photos = tuple(load_photos([Path(f) for f in folders], held_out, 1100))
+    if folders and not held_out and not photos:
+        raise DatasetError(f"photos: expected whole photos, found only plates cut out (or one photo, which is held out) in {', '.join(folders)}")
+    return photos
 
 
 def pack_plates(plates: Sequence[ScenePlate]) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +64,7 @@ class DrawDetectorShard:
         cv2.setNumThreads(1)
         config = self.config
         rng = random.Random(f"{config.loop.seed} {number} {self.held_out}")
-        formats, photos = chosen_formats(config.countries), _photos(config.photos, self.held_out)
+        formats, photos = chosen_formats(config.countries), window_photos(config.photos, self.held_out)
         count = config.validation_windows if self.held_out else config.shard
         images = np.zeros((count, config.window, config.window, 3), np.uint8)
         quads, states = np.zeros((count, MOST_PLATES, 4, 2), np.float32), np.zeros((count, MOST_PLATES), np.int64)
@@ -78,14 +87,17 @@ class DetectorTask:
         self._validation: Shard | None = None
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
-        config = self.config
-        for rows in shard_batches(DrawDetectorShard(config), config.shard, config.passes, config.loop.batch, first_step, steps, config.loop.seed):
+        config, loop = self.config, self.config.loop
+        for rows in shard_batches(DrawDetectorShard(config), config.shard, config.passes, loop.batch, first_step, steps, loop.seed, loop.drawers):
             yield {key: torch.from_numpy(value) for key, value in rows.items()}
 
-    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    def inputs(self, batch: Batch) -> Tensor:
         # Whole numbers up to 255 are exact in bfloat16, and half the memory traffic.
         precision = torch.bfloat16 if self.config.loop.mixed_precision else torch.float32
-        images = batch["images"].permute(0, 3, 1, 2).to(precision)
+        return batch["images"].permute(0, 3, 1, 2).to(precision)
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        images = self.inputs(batch)
         output = network(images)
         with torch.autocast(images.device.type, enabled=False):
             return detection_loss(output.float(), batch["quads"], batch["states"], self.config.window)
@@ -179,10 +191,17 @@ def assign(output: Tensor, quads: Tensor, states: Tensor, points: Tensor, stride
 
 
 def detection_loss(output: Tensor, quads: Tensor, states: Tensor, window: int) -> tuple[Tensor, dict[str, float]]:
-    """Quality focal loss on scores (Li et al. 2020), GIoU on boxes, smooth L1 on corners in plate heights where labels have true corners."""
+    """`anchor_loss` of the detector's anchor points in square windows of `window` px."""
     parts = [anchor_points(window // s, window // s, s, output) for s in STRIDES]
-    points = torch.cat(parts)
     strides = torch.cat([torch.full((len(p),), float(s), device=output.device) for p, s in zip(parts, STRIDES, strict=True)])
+    return anchor_loss(output, quads, states, torch.cat(parts), strides)
+
+
+def anchor_loss(output: Tensor, quads: Tensor, states: Tensor, points: Tensor, strides: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Quality focal loss on scores (Li et al. 2020), GIoU on boxes, smooth L1 on corners in plate heights where labels have true corners.
+
+    The arguments are those of `assign`.
+    """
     with torch.no_grad():
         index, quality, ignored = assign(output, quads, states, points, strides)
     positive = index >= 0

@@ -1,13 +1,14 @@
-"""A task in, a trained checkpoint out: optimiser, schedule, averaging, validation, log, curves, exact resume."""
+"""A task in, a trained checkpoint out: optimiser, schedule, averaging, validation, log, early stopping, exact resume."""
 
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,10 +16,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from openplate.errors import ConfigError, WeightsError
+from openplate.errors import ConfigError
+from openplate.train.checkpoint import load_checkpoint, save_checkpoint, writing
 from openplate.train.config import LoopConfig, save_resolved
+from openplate.train.log import RunLog
+from openplate.train.processes import ALONE, Place, agreed, check_together, choose_device, in_parallel, joined
+from openplate.train.start import start_from
 
 Batch = dict[str, Tensor]
+
+_REMEDY = "go on with the config it began with, or train into another folder"
 
 
 class Task(Protocol):
@@ -32,6 +39,10 @@ class Task(Protocol):
         """The batches from `first_step` on; a step's batch depends on nothing but the config and its number."""
         ...
 
+    def inputs(self, batch: Batch) -> Tensor:
+        """What the network takes of a batch."""
+        ...
+
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss to minimise and figures for the log."""
         ...
@@ -39,6 +50,66 @@ class Task(Protocol):
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures on held-out data; "score" decides which checkpoint is best (higher is better)."""
         ...
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a training is: steps done, the best score, validations since then, and sums of figures over the `seen` steps since the log's last row."""
+
+    step: int = 0
+    best: float = -math.inf
+    stale: int = 0
+    running: dict[str, float] = field(default_factory=dict)
+    seen: int = 0
+
+    def add(self, figures: dict[str, float]) -> None:
+        """One more step with its figures."""
+        for key, value in figures.items():
+            self.running[key] = self.running.get(key, 0.0) + value
+        self.step += 1
+        self.seen += 1
+
+    def take_means(self) -> dict[str, float]:
+        """Means of the figures since the last time."""
+        means = {key: value / self.seen for key, value in self.running.items()}
+        self.running, self.seen = {}, 0
+        return means
+
+    def improve(self, score: float) -> bool:
+        """Whether a validation's score is the best so far."""
+        improved = score > self.best
+        self.best, self.stale = (score, 0) if improved else (self.best, self.stale + 1)
+        return improved
+
+
+class Training:
+    """What a training changes: the network, its average, the optimiser, the progress."""
+
+    def __init__(self, network: nn.Module, config: LoopConfig) -> None:
+        decay = [p for p in network.parameters() if p.ndim > 1]
+        plain = [p for p in network.parameters() if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.network = network
+        self.average = copy.deepcopy(network).eval()
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+        self.progress = Progress()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that an exact resume needs."""
+        now = self.progress
+        tensors = {"network": self.network.state_dict(), "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return tensors | {"step": now.step, "best": now.best, "stale": now.stale, "running": now.running, "seen": now.seen}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes back to a state.
+
+        Raises:
+            RuntimeError, ValueError: it is that of another network.
+        """
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(state["step"], state["best"], state.get("stale", 0), state.get("running", {}), state.get("seen", 0))
 
 
 def learning_rate(step: int, config: LoopConfig) -> float:
@@ -49,8 +120,8 @@ def learning_rate(step: int, config: LoopConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, stop_after: int | None = None) -> Path:
-    """Trains until `config.steps`, going on from `folder`'s last checkpoint if there is one.
+def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, stop_after: int | None = None, place: Place = ALONE) -> Path:
+    """Trains until `config.steps`, or until the score no longer gets better, going on from `folder`'s last checkpoint if there is one.
 
     Args:
         task: network, data and loss.
@@ -58,128 +129,140 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
         whole_config: saved beside the run.
         folder: gets `config.json`, `log.csv`, `curves.png`, `last.pt`, `best.pt`.
         stop_after: stop (with a checkpoint) after this step, as an interruption would.
+        place: among the processes that train together; task and config are this process's share. The first process alone validates and writes.
 
     Returns:
         The path of the best checkpoint.
 
     Raises:
-        ConfigError: the device is not there, `start_from` or the last checkpoint does not fit the network, or the loss is no finite number.
+        ConfigError: the device is not there or too small, `start_from` or the last checkpoint does not fit the network, or the loss is no finite number.
         WeightsError: `start_from` or the last checkpoint is damaged.
+        OpenPlateError: a file cannot be written; the last checkpoint stays as it was.
     """
-    device = _device(config.device)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_resolved(whole_config, folder / "config.json")
+    device = choose_device(config.device, place)
+    if place.first:
+        with writing(folder / "config.json"):
+            folder.mkdir(parents=True, exist_ok=True)
+            save_resolved(whole_config, folder / "config.json")
     torch.set_num_threads(config.threads)
     network = task.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    last = folder / "last.pt"
-    if config.start_from and not last.exists():
-        load_weights(network, Path(config.start_from))
-    average = copy.deepcopy(network).eval()
-    decay = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
-    step, best = 0, -math.inf
-    running: dict[str, float] = {}
-    seen = 0
-    if last.exists():
-        state = load_checkpoint(last, device)
+    state = _last_state(folder / "last.pt", task, device)
+    batches = task.batches(state["step"] if state else 0, config.steps)
+    if state is None and config.start_from:
+        batches = _start(task, network, Path(config.start_from), batches, place)
+    with joined(place, device):
+        check_together(state["step"] if state else 0, place, device)
+        parallel = in_parallel(network, place, device)
+        training = Training(network, config)
+        if state is not None:
+            try:
+                training.restore(state)
+            except (RuntimeError, ValueError):
+                raise ConfigError(f"{folder / 'last.pt'}: does not fit this config; {_REMEDY}") from None
         try:
-            network.load_state_dict(state["network"])
-            average.load_state_dict(state["average"])
-            optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError):
-            raise ConfigError(f"{last}: does not fit this config; go on with the config it began with, or train into another folder") from None
-        step, best = state["step"], state["best"]
-        running, seen = state.get("running", {}), state.get("seen", 0)
-    _truncate_log(folder / "log.csv", step)
-    started = time.monotonic()
-    with tqdm(total=config.steps, initial=step, desc=task.kind, file=sys.stderr, mininterval=10, dynamic_ncols=True) as bar:
-        for batch in task.batches(step, config.steps):
-            network.train()
-            torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, on every device: a resumed run draws what an unbroken one draws
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, config)
-            batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.mixed_precision):
-                loss, figures = task.loss(network, batch)
-            if not torch.isfinite(loss):
-                raise ConfigError(f"the loss is {loss.item()} at step {step}; lower learning_rate or raise warmup_steps")
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-            optimiser.step()
-            step += 1
-            _average(average, network, min(config.ema, (1 + step) / (10 + step)))
-            for key, value in {"loss": float(loss.detach()), **figures}.items():
-                running[key] = running.get(key, 0.0) + value
-            seen += 1
-            bar.update()
-            bar.set_postfix(loss=f"{running['loss'] / seen:.3f}", refresh=False)
-            at_end = step == config.steps or step == stop_after
-            if step % config.validate_every == 0 or step == config.steps:
-                figures = {key: value / seen for key, value in running.items()}
-                running, seen = {}, 0
-                checked = task.validate(average)
-                improved = checked["score"] > best
-                best = max(best, checked["score"])
-                _log(folder / "log.csv", {"step": step, "learning_rate": learning_rate(step, config), **figures, **checked})
-                tqdm.write(f"{task.kind} step {step}: " + " ".join(f"{k} {v:.4f}" for k, v in {**figures, **checked}.items()), file=sys.stderr)
-                if improved:
-                    _save(folder / "best.pt", {"kind": task.kind, "settings": task.settings, "network": average.state_dict(), "step": step})
-                draw_curves(folder / "log.csv", folder / "curves.png")
-                at_end = at_end or improved
-            if at_end or time.monotonic() - started > 60 * config.checkpoint_minutes:
-                started = time.monotonic()
-                state = {"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-                state |= {"step": step, "best": best, "running": running, "seen": seen, "kind": task.kind, "settings": task.settings}
-                _save(last, state)
-            if step == stop_after:
-                break
+            _run(task, config, folder, stop_after, place, training, parallel, batches)
+        except torch.OutOfMemoryError:
+            raise ConfigError(f"the memory of {device} is full at batch = {config.batch}; lower it") from None
     return folder / "best.pt"
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What `train` saved in `last.pt` or `best.pt`: kind, settings, network, step and more. Only tensors and plain values are read, no code.
+def _run(
+    task: Task,
+    config: LoopConfig,
+    folder: Path,
+    stop_after: int | None,
+    place: Place,
+    training: Training,
+    parallel: nn.Module,
+    batches: Iterator[Batch],
+) -> None:
+    progress = training.progress
+    device = next(training.network.parameters()).device
+    if 0 < config.patience <= progress.stale:
+        return  # it ended early, and does so again
+    log = RunLog(folder, progress.step, config.tensorboard) if place.first else None
+    started = time.monotonic()
+    with tqdm(
+        total=config.steps, initial=progress.step, desc=task.kind, file=sys.stderr, mininterval=10, dynamic_ncols=True, disable=not place.first
+    ) as bar:
+        for batch in batches:
+            _step(task, config, training, parallel, {key: value.to(device, non_blocking=True) for key, value in batch.items()})
+            bar.update()
+            bar.set_postfix(loss=f"{progress.running['loss'] / progress.seen:.3f}", refresh=False)
+            ended = progress.step == stop_after
+            save = ended or progress.step == config.steps
+            if progress.step % config.validate_every == 0 or progress.step == config.steps:
+                if log is not None:
+                    save |= _validate(task, config, folder, training, log)
+                if agreed(0 < config.patience <= progress.stale, place, device):
+                    ended = save = True
+            if log is not None and (save or time.monotonic() - started > 60 * config.checkpoint_minutes):
+                started = time.monotonic()
+                save_checkpoint(folder / "last.pt", training.state() | {"kind": task.kind, "settings": task.settings})
+            if ended:
+                break
+    if log is not None:
+        log.close()
 
-    Raises:
-        WeightsError: the file is missing, damaged or something else.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path}: expected a checkpoint of openplate train, found no such file")
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception:  # noqa: BLE001  what torch raises for a damaged file has no other common root
-        state = None
-    if not isinstance(state, dict) or not {"kind", "settings", "network", "step"} <= set(state):
-        raise WeightsError(f"{path}: expected a checkpoint of openplate train, this file is damaged or something else; take another or train again")
+
+def _step(task: Task, config: LoopConfig, training: Training, parallel: nn.Module, batch: Batch) -> None:
+    """One step of the optimiser; `parallel` is the network as it averages its gradients with other processes."""
+    step = training.progress.step
+    training.network.train()
+    torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, on every device: a resumed run draws what an unbroken one draws
+    for group in training.optimiser.param_groups:
+        group["lr"] = learning_rate(step, config)
+    with torch.autocast(next(iter(batch.values())).device.type, dtype=torch.bfloat16, enabled=config.mixed_precision):
+        loss, figures = task.loss(parallel, batch)
+    if not torch.isfinite(loss):
+        raise ConfigError(f"the loss is {loss.item()} at step {step}; lower learning_rate or raise warmup_steps")
+    training.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(training.network.parameters(), config.clip_norm)
+    training.optimiser.step()
+    training.progress.add({"loss": float(loss.detach()), **figures})
+    _average(training.average, training.network, min(config.ema, (2 + step) / (11 + step)))
+
+
+def _validate(task: Task, config: LoopConfig, folder: Path, training: Training, log: RunLog) -> bool:
+    """A row of the log, and the best checkpoint if the score got better; whether it did."""
+    progress = training.progress
+    means = progress.take_means()
+    checked = task.validate(training.average)
+    log.write({"step": progress.step, "learning_rate": learning_rate(progress.step, config), **means, **checked})
+    tqdm.write(f"{task.kind} step {progress.step}: " + " ".join(f"{k} {v:.4f}" for k, v in {**means, **checked}.items()), file=sys.stderr)
+    improved = progress.improve(checked["score"])
+    if improved:
+        state = {"kind": task.kind, "settings": task.settings, "network": training.average.state_dict(), "step": progress.step}
+        save_checkpoint(folder / "best.pt", state)
+    if 0 < config.patience <= progress.stale:
+        tqdm.write(f"{task.kind}: no better score in {progress.stale} validations, training ends", file=sys.stderr)
+    return improved
+
+
+def _last_state(path: Path, task: Task, device: torch.device) -> dict[str, Any] | None:
+    """The checkpoint that training goes on from, if there is one."""
+    if not path.exists():
+        return None
+    state = load_checkpoint(path, device)
+    for key, value in state["settings"].items():
+        if task.settings.get(key, value) != value:
+            raise ConfigError(f"{path}: does not fit this config: {key} was {value!r}, now it is {task.settings[key]!r}; {_REMEDY}")
     return state
 
 
-def load_weights(network: nn.Module, checkpoint: Path) -> None:
-    """Loads the weights of a checkpoint whose tensors fit; those of another shape (a larger charset) keep their start values.
+def _start(task: Task, network: nn.Module, path: Path, batches: Iterator[Batch], place: Place) -> Iterator[Batch]:
+    """Fills the network from a file; the batches, as many as before."""
+    taken: list[Batch] = []
 
-    Raises:
-        ConfigError: nothing in the file fits.
-        WeightsError: the file is missing or damaged.
-    """
-    state = load_checkpoint(checkpoint)
-    source = state.get("average", state["network"])
-    own = network.state_dict()
-    fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
-    if not fitting:
-        raise ConfigError(f"start_from: nothing in {checkpoint} fits this network")
-    network.load_state_dict({**own, **fitting})
+    def sample() -> Tensor:
+        taken.append(next(batches))
+        return task.inputs(taken[0]).float().to(next(network.parameters()).device)
 
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f'device: expected "cpu" or "cuda", got {name!r}') from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f'device = "{name}": no CUDA device is there; set device = "cpu"')
-    return device
+    said = start_from(network, path, str(task.settings.get("characters", "")), sample)
+    if place.first:
+        tqdm.write(said, file=sys.stderr)
+    return chain(taken, batches)
 
 
 def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
@@ -189,51 +272,3 @@ def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
                 kept.lerp_(new, 1 - decay)
             else:
                 kept.copy_(new)
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    """Writes beside and renames: a full disk or a kill leaves the checkpoint before it."""
-    partial = path.with_suffix(".partial")
-    try:
-        torch.save(state, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    new = not path.exists() or path.stat().st_size == 0
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
-
-
-def _truncate_log(path: Path, step: int) -> None:
-    """Drops rows after the checkpoint that training goes on from, so that a resumed run's log equals an unbroken one's."""
-    rows = path.read_text().splitlines() if path.exists() else []
-    if rows:
-        path.write_text("\n".join([rows[0], *(r for r in rows[1:] if float(r.split(",")[0]) <= step)]) + "\n")
-
-
-def draw_curves(log: Path, picture: Path) -> None:
-    """One small plot for each column of the log over the steps."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with log.open() as file:
-        rows = list(csv.DictReader(file))
-    names = [n for n in rows[0] if n != "step"]
-    figure, axes = pyplot.subplots(math.ceil(len(names) / 3), 3, figsize=(12, 3 * math.ceil(len(names) / 3)), squeeze=False)
-    for axis, name in zip(axes.flat, names, strict=False):
-        axis.plot([float(r["step"]) for r in rows], [float(r[name]) for r in rows], marker=".")
-        axis.set_title(name)
-        axis.grid(alpha=0.3)
-    for axis in list(axes.flat)[len(names) :]:
-        axis.axis("off")
-    figure.tight_layout()
-    figure.savefig(picture, dpi=80)
-    pyplot.close(figure)

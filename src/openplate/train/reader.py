@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from openplate.charset import CHARACTERS, Charset
+from openplate.errors import DatasetError
 from openplate.formats import load_formats, select
 from openplate.formats.model import Format
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, rectify
@@ -21,22 +22,39 @@ from openplate.synthesize.crops import LabelledCrop, Material, mix_crops
 from openplate.synthesize.photos import load_patches, load_photos
 from openplate.train.config import ReaderConfig
 from openplate.train.loop import Batch
-from openplate.train.networks.crnn import Crnn
+from openplate.train.networks.readers import build_reader
 from openplate.train.shards import Shard, shard_batches
 
 LONGEST = 12
 
 
 @lru_cache(maxsize=2)
-def load_material(photos: tuple[str, ...], held_out: bool) -> Material:
-    """The real material of data sets, read once a process."""
+def load_material(photos: tuple[str, ...], held_out: bool, characters: str = CHARACTERS) -> Material:
+    """The real material of data sets, read once a process.
+
+    Raises:
+        DatasetError: there are data sets, and nothing in them can be trained on.
+    """
     folders = [Path(p) for p in photos]
-    return Material(tuple(load_patches(folders, held_out)), tuple(load_photos(folders, held_out, 960)))
+    material = Material(tuple(load_patches(folders, held_out, characters=characters)), tuple(load_photos(folders, held_out, 960)))
+    if photos and not held_out and not material.patches and not material.photos:
+        raise DatasetError(
+            f"photos: expected photos, or plates with true corners and a text in the charset, found none to train on in {', '.join(photos)} "
+            "(every fifth image is held out); label some, or leave photos out"
+        )
+    return material
 
 
-def chosen_formats(countries: Sequence[str]) -> tuple[Format, ...]:
-    """The formats to draw; all when `countries` is empty."""
-    return select(load_formats(), countries) if countries else load_formats()
+def chosen_formats(countries: Sequence[str], folders: Sequence[str] = ()) -> tuple[Format, ...]:
+    """The formats to draw, those of further folders among them; all when `countries` is empty."""
+    known = load_formats(*folders)
+    return select(known, countries) if countries else known
+
+
+def reader_charset(config: ReaderConfig) -> Charset:
+    """The charset of all readers, and after it the characters that the chosen formats declare."""
+    declared = "".join(f.characters for f in chosen_formats(config.countries, config.formats))
+    return Charset("".join(dict.fromkeys(CHARACTERS + declared)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +67,16 @@ class DrawReaderShard:
         config = self.config
         first = number * config.shard * config.passes / config.loop.batch
         difficulty = config.start_difficulty + (config.difficulty - config.start_difficulty) * min(1.0, first / max(1, config.easy_steps))
-        material = load_material(config.photos, False)
+        charset = reader_charset(config)
+        material = load_material(config.photos, False, charset.characters)
+        formats = chosen_formats(config.countries, config.formats)
         seed = config.loop.seed * 1_000_003 + number
-        mixed = mix_crops(chosen_formats(config.countries), material, seed, difficulty, config.views, config.real_share, config.empty_share)
-        return pack(islice(mixed, config.shard), config.shard)
+        mixed = mix_crops(formats, material, seed, difficulty, config.views, config.real_share, config.empty_share)
+        return pack(islice(mixed, config.shard), config.shard, charset)
 
 
-def pack(crops: Iterator[LabelledCrop], count: int) -> Shard:
+def pack(crops: Iterator[LabelledCrop], count: int, charset: Charset) -> Shard:
     """Labelled crops as arrays."""
-    charset = Charset()
     images = np.zeros((count, CROP_HEIGHT, CROP_WIDTH), np.uint8)
     targets = np.zeros((count, LONGEST), np.int64)
     lengths = np.zeros(count, np.int64)
@@ -100,9 +119,8 @@ def text_loss(log_probabilities: Tensor, targets: Tensor, lengths: Tensor, first
     return torch.where(free, ctc(by_step, targets, lengths), by_row)
 
 
-def greedy(log_probabilities: np.ndarray[Any, np.dtype[np.float32]]) -> list[str]:
+def greedy(log_probabilities: np.ndarray[Any, np.dtype[np.float32]], charset: Charset) -> list[str]:
     """Best-path texts of `(N, T, K)` log-probabilities: the likeliest class a step, repeats merged, blanks dropped."""
-    charset = Charset()
     texts = []
     for row in log_probabilities.argmax(axis=-1):
         kept = row[np.flatnonzero(np.diff(row, prepend=-1))]
@@ -117,19 +135,29 @@ class ReaderTask:
 
     def __init__(self, config: ReaderConfig) -> None:
         self.config = config
-        self.settings = {"characters": CHARACTERS, "width": config.width, "hidden": config.hidden}
+        self.charset = reader_charset(config)
+        self.settings: dict[str, Any] = {
+            "characters": self.charset.characters,
+            "network": config.network,
+            "transformer": config.transformer,
+            "width": config.width,
+            "hidden": config.hidden,
+        }
         torch.manual_seed(config.loop.seed)
-        self.network: nn.Module = Crnn(len(Charset()), config.width, config.hidden)
+        self.network: nn.Module = build_reader(self.settings)
         self._validation: dict[str, Shard] = {}
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
-        config = self.config
+        config, loop = self.config, self.config.loop
         draw = DrawReaderShard(config)
-        for rows in shard_batches(draw, config.shard, config.passes, config.loop.batch, first_step, steps, config.loop.seed):
+        for rows in shard_batches(draw, config.shard, config.passes, loop.batch, first_step, steps, loop.seed, loop.drawers):
             yield {key: torch.from_numpy(value) for key, value in rows.items()}
 
+    def inputs(self, batch: Batch) -> Tensor:
+        return batch["crops"][:, None].float()
+
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        log_probabilities = network(batch["crops"][:, None].float())
+        log_probabilities = network(self.inputs(batch))
         losses = text_loss(log_probabilities, batch["targets"], batch["lengths"], batch["first_lines"])
         return losses.mean() / 8, {}
 
@@ -138,26 +166,25 @@ class ReaderTask:
             self._validation = self._draw_validation()
         figures = {}
         for name, shard in self._validation.items():
-            texts = read_greedily(network, shard["crops"])
-            charset = Charset()
-            truths = [charset.decode(int(i) for i in row) for row in shard["targets"]]
+            texts = read_greedily(network, shard["crops"], self.charset)
+            truths = [self.charset.decode(int(i) for i in row) for row in shard["targets"]]
             figures[name] = sum(a == b for a, b in zip(texts, truths, strict=True)) / len(truths)
         figures["score"] = sum(figures.values()) / len(figures)
         return figures
 
     def _draw_validation(self) -> dict[str, Shard]:
         config = self.config
-        formats = chosen_formats(config.countries)
+        formats = chosen_formats(config.countries, config.formats)
         drawn = mix_crops(formats, Material(), 987_654_321, 0.8, 1, 0.0, 0.0)
-        sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops)}
-        material = load_material(config.photos, True)
+        sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops, self.charset)}
+        material = load_material(config.photos, True, self.charset.characters)
         if material.patches:
             real = (LabelledCrop(rectify(patch.image, patch.quad), patch.text, patch.first_line) for patch in material.patches)
-            sets["real"] = pack(real, len(material.patches))
+            sets["real"] = pack(real, len(material.patches), self.charset)
         return sets
 
 
-def read_greedily(network: nn.Module, crops: np.ndarray[Any, Any], batch: int = 128) -> list[str]:
+def read_greedily(network: nn.Module, crops: np.ndarray[Any, Any], charset: Charset, batch: int = 128) -> list[str]:
     """Best-path texts of `(N, 48, 192) uint8` crops."""
     network.eval()
     device = next(network.parameters()).device
@@ -165,5 +192,5 @@ def read_greedily(network: nn.Module, crops: np.ndarray[Any, Any], batch: int = 
     with torch.inference_mode():
         for start in range(0, len(crops), batch):
             part = torch.from_numpy(crops[start : start + batch])[:, None].float().to(device)
-            texts += greedy(network(part).float().cpu().numpy())
+            texts += greedy(network(part).float().cpu().numpy(), charset)
     return texts

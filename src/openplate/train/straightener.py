@@ -81,12 +81,15 @@ class StraightenerTask:
         self._validation: list[tuple[np.ndarray, Quad, Quad]] = []
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
-        config = self.config
-        for rows in shard_batches(DrawStraightenerShard(config), config.shard, config.passes, config.loop.batch, first_step, steps, config.loop.seed):
+        config, loop = self.config, self.config.loop
+        for rows in shard_batches(DrawStraightenerShard(config), config.shard, config.passes, loop.batch, first_step, steps, loop.seed, loop.drawers):
             yield {key: torch.from_numpy(value) for key, value in rows.items()}
 
+    def inputs(self, batch: Batch) -> Tensor:
+        return batch["looks"][:, None].float()
+
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        offsets = network(batch["looks"][:, None].float())
+        offsets = network(self.inputs(batch))
         weight = torch.tensor([2.0, 1.0] * 4, device=offsets.device)  # a width is some three heights
         losses = nn.functional.smooth_l1_loss(offsets.float() * weight, batch["offsets"] * weight, beta=0.02, reduction="mean")
         return losses * 10, {}

@@ -12,6 +12,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+ROWS = 2
+"""R, of every reader: the upper row's steps come before the lower row's."""
+
+
+def standardise(crops: Tensor) -> Tensor:
+    """Crops `(N, 1, H, W)` less their mean and over their spread, each by its own: light and contrast drop out, and no crop changes another."""
+    mean = crops.mean(dim=(2, 3), keepdim=True)
+    spread = (crops - mean).square().mean(dim=(2, 3), keepdim=True).sqrt()
+    return (crops - mean) / (spread + 4.0)
+
 
 class ConvUnit(nn.Sequential):
     """Convolution, batch normalisation, ReLU."""
@@ -63,9 +73,7 @@ class Crnn(nn.Module):
         self.classify = nn.Linear(2 * hidden, classes)
 
     def forward(self, crops: Tensor) -> Tensor:
-        mean = crops.mean(dim=(2, 3), keepdim=True)
-        spread = (crops - mean).square().mean(dim=(2, 3), keepdim=True).sqrt()
-        features = self.trunk((crops - mean) / (spread + 4.0))  # N C R S
+        features = self.trunk(standardise(crops))  # N C R S
         n, c, r, s = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(n * r, s, c)  # N·R S C
         hidden, _ = self.recurrent(rows)
