@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.geometry import box_iou
+from openplate.geometry import FloatArray, box_iou
 from openplate.types import Detection
 
 
@@ -15,7 +15,7 @@ def decode_detections(output: NDArray[np.float32], threshold: float, overlap: fl
     Args:
         output: `(A, 9) float32`: logit, then four corners x0 y0 … x3 y3 in the network's input px.
         threshold: least confidence (0-1) that is kept.
-        overlap: of two detections whose upright boxes overlap by more than this (IoU), or one of which lies within the other, the surer one stays.
+        overlap: as in `suppress`.
         most: detections kept at most.
     """
     limit = np.log(threshold / (1 - threshold))
@@ -23,17 +23,27 @@ def decode_detections(output: NDArray[np.float32], threshold: float, overlap: fl
     kept = kept[np.argsort(-output[kept, 0], kind="stable")][: 4 * most]
     quads = output[kept, 1:].reshape(-1, 4, 2)
     boxes = np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1)
+    return [
+        Detection(np.array(quads[i], np.float32), float(1 / (1 + np.exp(-output[kept[i], 0])))) for i in suppress(boxes, overlap=overlap, most=most)
+    ]
+
+
+def suppress(boxes: FloatArray, overlap: float = 0.45, most: int = 200) -> list[int]:
+    """Which boxes `(N, 4)` (x0, y0, x1, y1), the surest first, stay: at most `most`, in their order.
+
+    Of two that overlap by more than `overlap` (IoU), or one of which lies within the other, the surer one stays.
+    """
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     iou = box_iou(boxes, boxes)
     common = iou * (area[:, None] + area) / (1 + iou)
     rivals = (iou > overlap) | (common > 0.7 * np.minimum(area[:, None], area).clip(1e-6))
-    alive = np.ones(len(kept), bool)
-    detections: list[Detection] = []
-    for i in range(len(kept)):
+    alive = np.ones(len(boxes), bool)
+    stay: list[int] = []
+    for i in range(len(boxes)):
         if not alive[i]:
             continue
-        detections.append(Detection(np.array(quads[i], np.float32), float(1 / (1 + np.exp(-output[kept[i], 0])))))
-        if len(detections) == most:
+        stay.append(i)
+        if len(stay) == most:
             break
         alive &= ~rivals[i]
-    return detections
+    return stay

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from openplate.detect.decode import decode_detections
-from openplate.engine import open_network
+from openplate.engine import Network, open_network
 from openplate.errors import WeightsError
 from openplate.types import Detection, EngineReport, Image
 
@@ -28,13 +28,29 @@ class Detects(Protocol):
 class Detector:
     """The detector network with its preparation: scaled, padded with grey to whole strides.
 
+    Args:
+        path: the network's file.
+        engine: engine, device, precision and threads as in `openplate.engine.open_network`.
+        device: see `engine`.
+        precision: see `engine`.
+        threads: see `engine`.
+        network: the file when it is open already.
+
     Raises:
         WeightsError: the file is not a detector of this project.
         EngineError: the engine, device or precision is not available.
     """
 
-    def __init__(self, path: Path, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> None:
-        self._network = open_network(path, engine=engine, device=device, precision=precision, threads=threads)
+    def __init__(
+        self,
+        path: Path,
+        engine: str = "auto",
+        device: str = "cpu",
+        precision: str = "auto",
+        threads: int = 1,
+        network: Network | None = None,
+    ) -> None:
+        self._network = network or open_network(path, engine=engine, device=device, precision=precision, threads=threads)
         metadata = self._network.metadata
         if metadata.get("openplate.kind") != "detector":
             raise WeightsError(f"{path}: expected a detector of openplate, got kind {metadata.get('openplate.kind')!r}")
