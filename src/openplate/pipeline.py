@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.detect.detector import Detector
-from openplate.errors import ConfigError, SourceError
+from openplate.detect.open import open_detector
+from openplate.end_to_end import OnePass
+from openplate.errors import ConfigError, SourceError, WeightsError
 from openplate.formats import load_formats
 from openplate.geometry import box_to_quad, grow_quad, quad_size
 from openplate.read.decode import Decoder
@@ -30,11 +31,7 @@ HOPELESS = 0.03
 """A reading less sure than this after one look is not helped by others; most are no plates."""
 LOOKS = ((0.03, 0.08), (-0.02, -0.06), (0.0, 0.0))
 """Margins by which the quad is changed for further looks at a plate that was not read surely; the last one is the detector's own quad."""
-STRAIGHTENINGS = 2
-"""The second look starts from the first one's corners. On drawn plates in held-out photos the median corner error falls from 0.082 of the plate's
-height to 0.049 and 0.044."""
-FAINT = 0.5
-"""A detection under this confidence counts as a plate only when its text is read surely: alone, neither of the two is enough."""
+MODELS = ("two-stage", "end-to-end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,7 @@ class Options:
 
     `country` is a soft hint, `only` a strict one (codes such as "ru"); plates under `min_confidence` are unreadable; `engine`, `device`, `precision` and
     `threads` as in `openplate.engine.open_network`; `detector` and `reader` replace the shipped weights; `formats` are folders with further format files.
+    `model` is one of `MODELS`: "end-to-end" finds and reads with one network, whose first file `detector` names.
     """
 
     country: tuple[str, ...] = ()
@@ -55,13 +53,14 @@ class Options:
     detector: Path | None = None
     reader: Path | None = None
     formats: tuple[str, ...] = ()
+    model: str = "two-stage"
 
 
 class Pipeline:
     """Reads plates in images, as `options` say; the keyword arguments change single options: `Pipeline(country="ru,kz", threads=2)`.
 
     Raises:
-        ConfigError: `min_confidence` is not within 0-1.
+        ConfigError: `min_confidence` is not within 0-1, or there is no such model.
         FormatError: a country code or a format file is wrong.
         WeightsError: a weights file is missing or of another kind.
         EngineError: the engine, device or precision is not available.
@@ -77,8 +76,9 @@ class Pipeline:
         engine: str | None = None,
         precision: str | None = None,
         threads: int | None = None,
+        model: str | None = None,
     ) -> None:
-        given = {"min_confidence": min_confidence, "engine": engine, "precision": precision, "threads": threads}
+        given = {"min_confidence": min_confidence, "engine": engine, "precision": precision, "threads": threads, "model": model}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         for name, codes in (("country", country), ("only", only)):
             if codes is not None:
@@ -86,11 +86,22 @@ class Pipeline:
         options = replace(options, **changes)
         if not 0 <= options.min_confidence <= 1:
             raise ConfigError(f"min_confidence: expected 0 to 1, got {options.min_confidence}")
+        if options.model not in MODELS:
+            raise ConfigError(f"model: expected one of {', '.join(MODELS)}, got {options.model!r}")
         self.options = options
+        formats = load_formats(*options.formats)
         run = (options.engine, options.device, options.precision, options.threads)
-        self._detector = Detector(options.detector or detector_path(), *run)
+        self._one_pass: OnePass | None = None
+        if options.model == "end-to-end":
+            if options.detector is None:
+                raise WeightsError(
+                    "model end-to-end: its weights are not in the package; train and export them (docs/end-to-end.md), give the file as detector"
+                )
+            self._one_pass = OnePass(options.detector, formats, options.country, options.only, *run)
+        else:
+            self._detector = open_detector(options.detector or detector_path(), *run)
         self._straightener = Straightener(straightener_path(), *run)
-        self._reader = Reader(options.reader or reader_path(), load_formats(*options.formats), options.country, options.only, *run)
+        self._reader = Reader(options.reader or reader_path(), formats, options.country, options.only, *run)
         self.engine: EngineReport = self._reader.report
 
     def read(self, source: Image | Path | str) -> list[Plate]:
@@ -110,6 +121,8 @@ class Pipeline:
     def read_frame(self, frame: Frame, decode_ms: float = 0.0) -> PhotoResult:
         """Everything that one frame gives; `decode_ms` is passed on into the times."""
         cv2.setNumThreads(self.options.threads)
+        if self._one_pass is not None:
+            return self._read_in_one_pass(self._one_pass, frame, decode_ms)
         started = time.perf_counter()
         detections = self.detect(frame.image)
         detected = time.perf_counter()
@@ -120,25 +133,38 @@ class Pipeline:
             self._plate(Detection(quad, d.confidence), self._read(frame.image, quad, d.quad, crop))
             for d, quad, crop in zip(detections, refined, crops, strict=True)
         ]
-        plates = [p for p in plates if p.detection.confidence >= FAINT or p.status == "read"]
         times = Milliseconds(decode_ms, *(1000 * (b - a) for a, b in ((started, detected), (detected, rectified), (rectified, time.perf_counter()))))
         return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), self.engine, times)
+
+    def _read_in_one_pass(self, one_pass: OnePass, frame: Frame, decode_ms: float) -> PhotoResult:
+        """As `read_frame`: one network finds and reads; a plate that is not read surely is seen again in the same features."""
+        started = time.perf_counter()
+        look = one_pass.look(frame.image)
+        looked = time.perf_counter()
+        found = one_pass.read(look, lambda reading: HOPELESS <= reading.confidence < SURE, LOOKS[:-1])
+        plates = [self._plate(entry.detection, entry.reading) for entry in found]
+        times = Milliseconds(decode_ms, 1000 * (looked - started), 0.0, 1000 * (time.perf_counter() - looked))
+        return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), one_pass.report, times)
 
     def read_frames(self, frames: Sequence[Frame]) -> list[PhotoResult]:
         """As `read_frame` for each; a frame's result does not depend on the others."""
         return [self.read_frame(frame) for frame in frames]
 
     def read_cropped(self, frame: Frame, decode_ms: float = 0.0) -> PhotoResult:
-        """Reads a picture that is a plate already, with little or nothing around it; its quad is the picture's corners."""
+        """Reads a picture that is a plate already, with little or nothing around it; its quad is the picture's corners.
+
+        Whether the picture is cut close or has a margin to be straightened away is not known: it is read both ways, and the surer reading counts.
+        """
         cv2.setNumThreads(self.options.threads)
         started = time.perf_counter()
         height, width = frame.image.shape[:2]
         corners = box_to_quad(0, 0, width, height)
         straight = self.straighten(frame.image, corners)
-        quad = straight if _plausible(straight, corners) else corners
-        crop = rectify(frame.image, quad)
+        quads = (corners,) if np.array_equal(straight, corners) else (corners, straight)
+        crops = [rectify(frame.image, quad) for quad in quads]
         rectified = time.perf_counter()
-        reading = self._read(frame.image, quad, corners, crop)
+        readings = [self._read(frame.image, quad, corners, crop) for quad, crop in zip(quads, crops, strict=True)]
+        reading = max(readings, key=lambda r: r.confidence)
         times = Milliseconds(decode_ms, 0.0, 1000 * (rectified - started), 1000 * (time.perf_counter() - rectified))
         return PhotoResult(frame.source, width, height, (self._plate(Detection(corners, 1.0), reading),), self.engine, times)
 
@@ -152,7 +178,7 @@ class Pipeline:
 
     def detect(self, image: Image) -> list[Detection]:
         """The detections of an image, the most confident first."""
-        return self._detector(image)
+        return self._detector(image) if self._one_pass is None else list(self._one_pass.look(image).detections)
 
     @property
     def decoder(self) -> Decoder:
@@ -164,14 +190,9 @@ class Pipeline:
         return self._reader.log_probabilities(crop)
 
     def straighten(self, image: Image, quad: Quad) -> Quad:
-        """A detection's quad with its corners corrected, as often as `STRAIGHTENINGS` says; a correction to what is no plausible plate is left out."""
-        refined = quad
-        for _ in range(STRAIGHTENINGS):
-            again = self._straightener(image, refined)
-            if not _plausible(again, quad):
-                break
-            refined = again
-        return refined
+        """A detection's quad with its corners corrected; the quad itself where the correction is no plausible plate."""
+        refined = self._straightener(image, quad)
+        return refined if _plausible(refined, quad) else quad
 
     def _read(self, image: Image, quad: Quad, coarse: Quad, crop: Crop) -> Reading:
         """One look; where it is not sure, further looks through slightly different quads, all decoded together."""

@@ -56,7 +56,7 @@ def photo_as_table(result: PhotoResult) -> list[str]:
         reading = plate.reading
         image = result.source if plate.status == "read" else f"{result.source}  ({plate.reason or 'unreadable'})"
         text = plate.text or (f"{reading.text}?" if reading.text else "?")
-        lines.append(_table_line((text, f"{_floor(reading.confidence, 1000) * 100:.1f} %", reading.country or "-", reading.format or "-", image)))
+        lines.append(_table_line((text, f"{shown_confidence(reading.confidence, 1000) * 100:.1f} %", reading.country or "-", reading.format or "-", image)))
     return lines or [_table_line(("-", "-", "-", "-", f"{result.source}  (no plate found)"))]
 
 
@@ -65,19 +65,19 @@ def _plate_as_json(plate: Plate) -> dict[str, Any]:
     return {
         "status": plate.status,
         "text": plate.text,
-        "confidence": _floor(reading.confidence),
-        "characters": [{"text": c.text, "confidence": _floor(c.confidence)} for c in reading.characters],
-        "candidates": [{"text": c.text, "confidence": _floor(c.confidence), "format": c.format} for c in reading.candidates],
+        "confidence": shown_confidence(reading.confidence),
+        "characters": [{"text": c.text, "confidence": shown_confidence(c.confidence)} for c in reading.characters],
+        "candidates": [{"text": c.text, "confidence": shown_confidence(c.confidence), "format": c.format} for c in reading.candidates],
         "country": reading.country,
         "format": reading.format,
         "lines": reading.lines,
         "quad": [[round(float(x), 2), round(float(y), 2)] for x, y in plate.detection.quad],
-        "detection_confidence": _floor(plate.detection.confidence),
+        "detection_confidence": shown_confidence(plate.detection.confidence),
         "reason": plate.reason,
     }
 
 
-def _floor(confidence: float, scale: int = 10_000) -> float:
+def shown_confidence(confidence: float, scale: int = 10_000) -> float:
     """Cut to four digits, never rounded up: what is printed as 0.99 is at least 0.99."""
     return math.floor(round(float(confidence) * scale, 6)) / scale
 

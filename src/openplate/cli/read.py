@@ -64,6 +64,7 @@ class Printer(Protocol):
 @click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
 @click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
 @click.option("--formats", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
+@click.option("--model", type=click.Choice(["two-stage", "end-to-end"]), help="One network for all: give its first file as --detector.")
 @click.pass_context
 def read(
     ctx: click.Context,
@@ -83,6 +84,7 @@ def read(
     detector: Path | None,
     reader: Path | None,
     formats: tuple[str, ...],
+    model: str | None,
 ) -> None:
     """Find and read the number plates in PATHs: picture files, folders (with all below) and patterns such as 'in/*.jpg'."""
     from openplate.pipeline import Options, Pipeline
@@ -101,6 +103,7 @@ def read(
         "detector": detector,
         "reader": reader,
         "formats": formats,
+        "model": model,
     }
     silence_codecs()
     try:

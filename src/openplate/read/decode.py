@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -19,7 +19,7 @@ from openplate.charset import Charset
 from openplate.errors import FormatError
 from openplate.formats import Automaton, Format, PlateType, select
 from openplate.formats.automaton import DEAD, START
-from openplate.read.ctc import Found, Steps, compress, search, text_probability
+from openplate.read.ctc import Found, SearchResult, Steps, compress, search, text_probability
 from openplate.types import Candidate, Character, Reading
 
 LOOSE_PRIOR = 0.5
@@ -31,6 +31,10 @@ RARITY_PENALTY = 0.3
 """A type that is e times rarer than the commonest one has a prior lower by this (in the logarithm)."""
 NOT_HINTED_PRIOR = 0.02
 OTHER_LINES_PRIOR = 0.1
+IMPOSSIBLE = 1e-9
+"""Least probability that one look leaves to a text: a cut or covered look must not rule a text out for good."""
+NOTHING = Reading("", 0.0, (), (), None, None, 1)
+"""The reading of what holds no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,28 @@ class Calibration:
     def __call__(self, posterior: float) -> float:
         p = min(1 - 1e-7, max(1e-7, posterior))
         return 1 / (1 + math.exp(-(self.slope * math.log(p / (1 - p)) + self.offset)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What one crop of a plate says: its steps, the lines it shows and the texts that the search found. `Decoder.fuse` joins several."""
+
+    steps: Steps
+    lines: int
+    result: SearchResult
+    _known: dict[tuple[int, ...], float] = field(default_factory=dict, repr=False)
+
+    def probability(self, ids: tuple[int, ...]) -> float:
+        """The CTC probability of a text (class ids) in this look, without any prior."""
+        known = self._known.get(ids)
+        if known is None:
+            known = self._known[ids] = text_probability(self.steps, list(ids))
+        return known
+
+    @property
+    def seen(self) -> float:
+        """Summed CTC probability of the texts that the search found."""
+        return min(1.0, sum(f.probability for f in self.result.found))
 
 
 class Decoder:
@@ -91,21 +117,44 @@ class Decoder:
             views: `(T, K)` log-probabilities, one or several looks at the same plate; several are combined by the geometric mean of text probabilities.
             most: candidates wanted at most.
         """
-        all_steps = [compress(view) for view in views]
-        lines = self._lines(views[0])
-        prior = partial(self._prior, lines)
-        results = [search(steps, self._step, self._bound, prior, START, most) for steps in all_steps]
-        if len(views) == 1:
-            found, rest = list(results[0].found), results[0].rest
+        first = self.look(views[0], most)
+        return self.fuse([first, *(self.look(view, most, first.lines) for view in views[1:])], most=most)
+
+    def look(self, view: NDArray[np.float32], most: int = 5, lines: int | None = None) -> Look:
+        """What one crop says; `view (T, K)` are its log-probabilities, `lines` takes the place of what they show."""
+        steps = compress(view)
+        lines = self._lines(view) if lines is None else lines
+        nothing = math.prod(steps.blank)
+        if nothing > 0.5:
+            # No text can be likelier than none; where there is no plate, a search would take longest.
+            return Look(steps, lines, SearchResult((Found((), nothing, nothing),), 1 - nothing))
+        return Look(steps, lines, search(steps, self._step, self._bound, partial(self._prior, lines), START, most))
+
+    def fuse(self, looks: Sequence[Look], weights: Sequence[float] | None = None, evidence: float = 1.0, most: int = 5) -> Reading:
+        """The reading of several looks at one plate.
+
+        A text's score is its prior times `Π p_i ^ (evidence · w_i)`, with the weights scaled to a sum of 1: the geometric mean of its probabilities in
+        the looks, raised to as many independent looks as they are worth together.
+
+        Args:
+            looks: the first one says how many lines there are.
+            weights: how much each look counts; all the same when not given.
+            evidence: 1 when the looks say the same thing again and again, up to their number when each is news.
+            most: candidates wanted at most.
+        """
+        total_weight = math.fsum(weights) if weights else float(len(looks))
+        shares_of_looks = [w / total_weight for w in weights] if weights else [1 / len(looks)] * len(looks)
+        lines = looks[0].lines
+        if len(looks) == 1 and evidence == 1:
+            found, rest = list(looks[0].result.found), looks[0].result.rest
         else:
-            found, rest = self._combine(all_steps, lines, [f for r in results for f in r.found], [r.rest for r in results])
+            found, rest = self._combine(looks, shares_of_looks, evidence, lines)
         if self._strict:
             # What the choice rules out weighs as a text of no format does: a hardly possible text is not sure because nothing else was allowed.
-            ruled_out = (max(0.0, 1 - sum(f.probability for f in r.found)) for r in results)
-            rest += NO_FORMAT_PRIOR * math.prod(ruled_out) ** (1 / len(results))
+            rest += NO_FORMAT_PRIOR * _mean([max(0.0, 1 - look.seen) for look in looks], shares_of_looks) ** evidence
         total = sum(f.score for f in found) + rest
         if not found or total <= 0 or not found[0].ids:
-            return Reading("", 0.0, (), (), None, None, 1)
+            return NOTHING
         shares = [f.score / total for f in found]
         candidates: list[Candidate] = []
         for entry, share in zip(found, shares, strict=True):
@@ -127,6 +176,18 @@ class Decoder:
             lines=lines,
         )
 
+    def plausibility(self, look: Look, text: str) -> float:
+        """A text's score in one look over that of the look's best text, at most 1; 0 where the look found nothing but knows no such text."""
+        ids = tuple(self.charset.encode(text))
+        best = look.result.found[0].score if look.result.found else 0.0
+        score = look.probability(ids) * self._prior(look.lines, self._run(ids))
+        return 0.0 if score <= 0 else min(1.0, score / best) if best > 0 else 1.0
+
+    def is_tight(self, text: str, lines: int) -> bool:
+        """Whether a type that is not loose, of a country that the hints name (any, when there are none), allows the text."""
+        fitting = (t for t in self._automaton.matches(text) if not t.loose and t.lines == lines)
+        return any(not self._hinted or t.country in self._hinted for t in fitting)
+
     def best_type(self, text: str, lines: int) -> PlateType | None:
         """The likeliest type for a text: types are weighed by how common they are and by how few texts they allow (a tight grammar explains more)."""
 
@@ -140,15 +201,20 @@ class Decoder:
 
         return max(self._automaton.matches(text), key=weight, default=None)
 
-    def _combine(self, all_steps: list[Steps], lines: int, found: list[Found], rests: list[float]) -> tuple[list[Found], float]:
-        """Texts of all looks under the geometric mean of their probabilities; that of the rests bounds the rest (Hölder's inequality)."""
+    def _combine(self, looks: Sequence[Look], shares: Sequence[float], evidence: float, lines: int) -> tuple[list[Found], float]:
+        """Texts of all looks with their joint scores, and a bound on the summed score of all others.
+
+        With g the geometric mean of a text's probabilities, the others' Σ prior · g is at most the geometric mean of the looks' rests (Hölder's inequality);
+        each factor g beyond the first is at most the geometric mean of what the looks' found texts leave.
+        """
         merged = []
-        for ids in {f.ids for f in found}:
-            logs = [math.log(max(1e-9, text_probability(steps, list(ids)))) for steps in all_steps]
-            probability = math.exp(sum(logs) / len(logs))
+        for ids in {f.ids for look in looks for f in look.result.found}:
+            probability = _mean([max(IMPOSSIBLE, look.probability(ids)) for look in looks], shares) ** evidence
             merged.append(Found(ids, probability, probability * self._prior(lines, self._run(ids))))
         merged.sort(key=lambda f: (-f.score, f.ids))
-        return merged, math.prod(rests) ** (1 / len(rests))
+        rests = [look.result.rest if look.lines == lines else look.result.rest / OTHER_LINES_PRIOR for look in looks]
+        left = _mean([max(0.0, 1 - look.seen) for look in looks], shares)
+        return merged, _mean(rests, shares) * left ** (evidence - 1)
 
     def _run(self, ids: tuple[int, ...]) -> int:
         return self._automaton.run(self.charset.decode(ids))
@@ -196,6 +262,11 @@ class Decoder:
             return 1
         per_row = (view.argmax(axis=-1) != 0).reshape(self.rows, -1).sum(axis=-1)
         return 2 if per_row[0] and per_row[1] else 1
+
+
+def _mean(values: Sequence[float], shares: Sequence[float]) -> float:
+    """The weighted geometric mean; 0 when one of the values is."""
+    return math.exp(math.fsum(w * math.log(v) for v, w in zip(values, shares, strict=True))) if min(values) > 0 else 0.0
 
 
 def character_shares(texts: Sequence[str], shares: Sequence[float]) -> list[float]:
