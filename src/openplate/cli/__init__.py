@@ -11,17 +11,34 @@ from openplate.errors import OpenPlateError
 
 _MODULES = {
     "read": "openplate.cli.read",
+    "watch": "openplate.cli.watch",
     "formats": "openplate.cli.formats",
     "doctor": "openplate.cli.doctor",
     "bench": "openplate.cli.bench",
     "evaluate": "openplate.cli.evaluate",
+    "evaluate-video": "openplate.cli.evaluate_video",
+    "compare": "openplate.cli.compare",
     "synthesize": "openplate.cli.synthesize",
+    "data": "openplate.cli.data",
     "train": "openplate.cli.train",
     "export": "openplate.cli.export",
 }
-"""Verb → the module that defines a command of the same name, in the order of the help."""
+"""Verb → the module that defines a command of the same name (with _ for -), in the order of the help."""
 
-_EXTRAS = {"torch": "train", "tqdm": "train", "onnx": "export", "onnxscript": "export", "PIL": "synthesize", "matplotlib": "train"}
+_EXTRAS = {
+    "torch": "train",
+    "tqdm": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "PIL": "synthesize",
+    "matplotlib": "evaluate",
+    "rapidfuzz": "evaluate",
+    "scipy": "evaluate",
+    "av": "video",
+    "sqlalchemy": "serve",
+    "alembic": "serve",
+    "re2": "serve",
+}
 """Package that is not part of a bare install → the extra that brings it."""
 
 
@@ -36,7 +53,7 @@ class LazyGroup(click.Group):
         """The command of a verb, None when there is no such verb."""
         if cmd_name not in _MODULES:
             return None
-        command = getattr(import_module(_MODULES[cmd_name]), cmd_name)
+        command = getattr(import_module(_MODULES[cmd_name]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

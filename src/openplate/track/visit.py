@@ -1,0 +1,323 @@
+"""One visit of one plate: looks and a path in; a sighting, or the reasons why there is none, out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from openplate.read.decode import NOTHING, Decoder
+from openplate.track.looks import PlateLook, agreeing, fuse, keep
+from openplate.track.path import Path
+from openplate.track.settings import WatchSettings
+from openplate.types import Quad, Reading, Sighting
+
+FAINT = 0.5
+"""Detections fainter than this on average whose text is not even likely are no plate."""
+SURE = 0.98
+"""A text at least this sure is not looked at for its own sake."""
+_CONTRADICTS = 1e-3
+_CONFIDENT, _LIKELY = 0.9, 0.5
+_DOUBTS = 3
+"""So many looks at another text in a row settle it."""
+_SMALL_PX = 11.0
+"""Height of a line of text under which plates are hardly read."""
+_BLURRED = 0.025
+"""Sharpness under which a third of the drawn plates is read."""
+_WAIT_S, _WAIT_GROWTH, _LONGEST_WAIT_S = 0.12, 1.3, 3.0
+_STILL_WAIT_S, _STILL_GROWTH = 0.4, 1.6
+_NOTHING_WAIT_S, _NOTHING_GROWTH, _LONGEST_NOTHING_S = 0.2, 2.0, 5.0
+_SETTLED = 0.25
+"""A plate that moved less than this many plate heights since the last look shows the same again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a visit is a sighting of a text, and if not, why."""
+
+    status: Literal["read", "unreadable"]
+    reasons: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Reported:
+    """What was last said of a visit, and when."""
+
+    time_s: float
+    status: str
+    text: str | None
+    confidence: float
+    parked: bool
+    crossed: str | None
+
+
+@dataclass(eq=False)
+class Visit:
+    """What is known of one plate while it is watched.
+
+    `live` is False while it is lost and may still come back; `replaced` says that another plate stands where it was; a `duplicate` shows the text of another
+    visit at the same time and is not reported.
+    """
+
+    id: str
+    path: Path
+    settings: WatchSettings
+    decoder: Decoder
+    live: bool = True
+    looks: list[PlateLook] = field(default_factory=list)
+    reading: Reading = NOTHING
+    reported: Reported | None = None
+    duplicate: bool = False
+    replaced: bool = False
+    check: bool = False
+    looks_taken: int = 0
+    last_look_s: float | None = None
+    agreed_s: float | None = None
+    """When a look last agreed with the text."""
+    first_look_s: float | None = None
+    _doubts: list[PlateLook] = field(default_factory=list)
+    _last_quad: Quad | None = None
+    _best_expected: float = 0.0
+    _agreed: list[PlateLook] = field(default_factory=list)
+    _blank_run: int = 0
+    _unmoved: int = 0
+
+    def wants_look(self, time_s: float, expected: float) -> bool:
+        """Whether the reader should look now; `expected` is how telling the look would be."""
+        if self.last_look_s is None or self.check:
+            return True
+        waited = time_s - self.last_look_s
+        if expected >= self.settings.better * self._best_expected and waited >= _WAIT_S:
+            return True
+        if self.path.broken and waited >= min(_LONGEST_NOTHING_S, _WAIT_S * _NOTHING_GROWTH**self._blank_run):
+            return True
+        standing = self.path.standing(time_s)
+        if self.is_sure() or self.duplicate:
+            return waited >= (self.settings.parked_check_s if standing else self.settings.check_s)
+        if self._blank_run:
+            return waited >= min(_LONGEST_NOTHING_S, _NOTHING_WAIT_S * _NOTHING_GROWTH**self._blank_run)
+        if self._is_settled():
+            return waited >= min(self.settings.parked_check_s, _STILL_WAIT_S * _STILL_GROWTH**self._unmoved)
+        return waited >= min(_LONGEST_WAIT_S, _WAIT_S * _WAIT_GROWTH ** max(0, self.looks_taken - 3))
+
+    def is_sure(self) -> bool:
+        """Whether nothing but a much better look, or a check, is needed."""
+        return self.reading.confidence >= SURE and self.verdict().status == "read"
+
+    def add(self, look: PlateLook, expected: float | None = None) -> list[PlateLook]:
+        """Take a look in; `expected` is how telling it was thought to be beforehand.
+
+        Returns:
+            [] when it may be this plate; otherwise the looks at another plate that has taken its place: this one has ended.
+        """
+        settled = self._is_settled()
+        self._unmoved = self._unmoved + 1 if settled else 0
+        self.looks_taken += 1
+        self.first_look_s = look.time_s if self.first_look_s is None else self.first_look_s
+        self.last_look_s, self._last_quad = look.time_s, self.path.quad
+        self._best_expected = max(self._best_expected, look.weight if expected is None else expected)
+        self._blank_run = 0 if look.reading.text else self._blank_run + 1
+        self.check = False
+        if self._contradicts(look):
+            self._doubts.append(look)
+            self.check = True
+            if self._is_other_plate():
+                others, self._doubts = self._doubts, []
+                return others
+            if len(self._doubts) < _DOUBTS:
+                return []
+            look_again = []
+        else:
+            look_again = [look]
+        if look.reading.text:
+            # Checks come with each doubt; a look that fits ends them, and the doubts count as what they are: looks that disagree.
+            self.path.broken = self.path.away = False
+            self.check = False
+        self._take([*self._doubts, *look_again])
+        self._doubts = []
+        return []
+
+    def begin(self, looks: list[PlateLook]) -> None:
+        """Start with looks that another visit gave away."""
+        for look in looks:
+            self.add(look)
+
+    def join(self, later: Visit) -> None:
+        """Take a later visit of the same plate in."""
+        self.path.go_on(later.path)
+        self.live = later.live
+        earlier, self._doubts = self._doubts, later._doubts
+        self.looks_taken += later.looks_taken
+        self._blank_run = later._blank_run
+        self.last_look_s, self._last_quad, self._unmoved = later.last_look_s, later._last_quad, later._unmoved
+        self.first_look_s = self.first_look_s if self.first_look_s is not None else later.first_look_s
+        self._best_expected = max(self._best_expected, later._best_expected)
+        self.check = later.check
+        self._take([*earlier, *later.looks])
+
+    def knows(self, text: str) -> bool:
+        """Whether at least half of the looks that show text agree with this one."""
+        return bool(self.reading.text) and 2 * len(agreeing(self.decoder, self.looks, text)) >= len(self.looks)
+
+    def verdict(self) -> Verdict:
+        """Whether this is a sighting of a text by now."""
+        telling, agreed = self.looks, self._agreed
+        if not self.reading.text:
+            return self._unreadable(["no_text"])
+        very_sure = any(look.reading.text == self.reading.text and look.reading.confidence >= self.settings.very_sure for look in telling)
+        reasons = []
+        if self.reading.format is None:
+            reasons.append("no_format")
+        if 2 * len(agreed) < len(telling):
+            reasons.append("disagreeing")
+        if self.reading.confidence < self.settings.min_confidence:
+            reasons.append("unsure")
+        elif len(agreed) < self.settings.agreeing and not very_sure:
+            reasons.append("one_look")
+        if not reasons and not self.path.motion.moved and not self._may_stand(agreed, len(telling)):
+            reasons.append("static")
+        return self._unreadable(reasons) if reasons else Verdict("read", ())
+
+    def is_plate(self) -> bool:
+        """Whether a plate seems to be there at all: its text is likely, or it is detected clearly and has not been looked at twice without a text."""
+        if self.reading.confidence >= _LIKELY:
+            return True
+        return self.path.detection_confidence >= FAINT and (bool(self.reading.text) or self.looks_taken < 2)
+
+    def is_parked(self, time_s: float) -> bool:
+        """Whether it has stood still long enough to count as parked."""
+        return self.path.motion.still_s(time_s) >= self.settings.parked_s
+
+    def is_news(self, time_s: float) -> bool:
+        """Whether something changed since it was last reported that is worth saying."""
+        last, verdict = self.reported, self.verdict()
+        if last is None:
+            return verdict.status == "read"
+        parked = self.is_parked(time_s)
+        text = self.reading.text if verdict.status == "read" else None
+        if (verdict.status, text, parked, self.path.crossed) != (last.status, last.text, last.parked, last.crossed):
+            return True
+        if parked and time_s - last.time_s >= self.settings.parked_update_s:
+            return True
+        return self.reading.confidence - last.confidence >= 0.005 and 1 - self.reading.confidence <= (1 - last.confidence) / 2
+
+    def sighting(self, time_s: float) -> Sighting:
+        """What is known by now, with the evidence of the best look."""
+        verdict = self.verdict()
+        text = self.reading.text if verdict.status == "read" else None
+        look = self._best_look()
+        path = self.path
+        return Sighting(
+            id=self.id,
+            status=verdict.status,
+            text=text,
+            reading=self.reading,
+            first_s=path.first_s,
+            last_s=path.last_seen_s,
+            looks=self.looks_taken,
+            agreeing=len(self._agreed),
+            detection_confidence=look.detection_confidence,
+            frame=look.frame,
+            frame_s=look.time_s,
+            quad=look.quad,
+            crop=look.crop,
+            picture=look.picture,
+            direction=path.motion.direction(),
+            heading=path.motion.heading(),
+            parked=self.is_parked(path.last_seen_s),
+            crossed=path.crossed,
+            reasons=verdict.reasons,
+        )
+
+    def report(self, time_s: float) -> Sighting:
+        """As `sighting`, remembered as said."""
+        sighting = self.sighting(time_s)
+        self.reported = Reported(time_s, sighting.status, sighting.text, sighting.reading.confidence, sighting.parked, sighting.crossed)
+        return sighting
+
+    def finish(self) -> None:
+        """Count looks that were in doubt: there will be no others."""
+        if self._doubts:
+            self._take(self._doubts)
+            self._doubts = []
+
+    def why_dropped(self) -> str | None:
+        """Why this is not worth a line: "no_plate" or "glimpse"; None when it is."""
+        if self.reported is not None or self.verdict().status == "read":
+            return None
+        if self.path.detection_confidence < FAINT and self.reading.confidence < _LIKELY:
+            return "no_plate"
+        if not self.looks or self.path.detections < 2 or self.path.last_seen_s - self.path.first_s < self.settings.glimpse_s:
+            return "glimpse"
+        return None
+
+    def _take(self, looks: list[PlateLook]) -> None:
+        """Keep the most telling of all looks and fuse them; looks that show nothing are kept only while none shows text."""
+        every = [*self.looks, *looks]
+        self.looks = keep([look for look in every if look.reading.text] or every, self.settings.looks)
+        self.reading = fuse(self.decoder, self.looks)
+        self._agreed = agreeing(self.decoder, self.looks, self.reading.text) if self.reading.text else []
+        times = [look.time_s for look in agreeing(self.decoder, looks, self.reading.text)] if self.reading.text else []
+        self.agreed_s = max(times, default=self.agreed_s)
+
+    def _contradicts(self, look: PlateLook) -> bool:
+        """Whether a look shows another plate's text, as far as one look can tell. It takes less where this may have become another plate."""
+        text = look.reading.text
+        if not text or not self.reading.text or _differ(text, self.reading.text) < (3 if self.path.broken else 2):
+            return False
+        sure = _LIKELY if self.path.broken else _CONFIDENT
+        if max(look.reading.confidence, self.reading.confidence) < _CONFIDENT or min(look.reading.confidence, self.reading.confidence) < sure:
+            return False
+        return self.decoder.plausibility(look.texts, self.reading.text) < _CONTRADICTS
+
+    def _is_other_plate(self) -> bool:
+        """Whether the looks in doubt outweigh that this has been one plate all the time."""
+        alike = all(look.reading.text == self._doubts[0].reading.text for look in self._doubts)
+        if not self.path.motion.moved and not self.path.away:
+            # What changes in its place while nothing moves is a clock.
+            return alike and len(self._doubts) >= _DOUBTS and self.verdict().status == "read"
+        if self.path.broken:
+            return len(self._doubts) >= _DOUBTS or (alike and (len(self._doubts) > 1 or self._doubts[0].reading.confidence >= SURE))
+        own = max((look.weight for look in self._agreed), default=0.0)
+        return alike and len(self._doubts) >= _DOUBTS and own >= 0.5 * max(look.weight for look in self._doubts)
+
+    def _may_stand(self, agreed: list[PlateLook], telling: int) -> bool:
+        """Whether a plate that never moved is believed: overlays, captions and signs do not move either."""
+        if len(agreed) < self.settings.static_agreeing or 4 * len(agreed) < 3 * telling or self.path.detection_confidence < FAINT:
+            return False
+        times = [look.time_s for look in agreed]
+        return max(times) - min(times) >= self.settings.static_s and self.decoder.is_tight(self.reading.text, self.reading.lines)
+
+    def _unreadable(self, reasons: list[str]) -> Verdict:
+        """Unreadable for `reasons`, and for what is wrong with the best look."""
+        if self.looks:
+            best = max(self.looks, key=lambda look: look.weight)
+            if best.height_px / best.reading.lines < _SMALL_PX:
+                reasons.append("too_small")
+            if best.sharpness < _BLURRED:
+                reasons.append("blurred")
+        return Verdict("unreadable", tuple(reasons))
+
+    def _best_look(self) -> PlateLook:
+        """The look to show: one that says the text itself, the surest of the telling ones."""
+
+        def worth(look: PlateLook) -> tuple[bool, float, float]:
+            return look.reading.text == self.reading.text, look.weight * look.reading.confidence, look.height_px
+
+        return max(self.looks, key=worth)
+
+    def _is_settled(self) -> bool:
+        """Whether the plate is where it was at the last look."""
+        if self._last_quad is None:
+            return False
+        height = max(1.0, float(abs(self._last_quad[3] - self._last_quad[0]).max()))
+        return float(abs(self.path.quad.mean(axis=0) - self._last_quad.mean(axis=0)).max()) < _SETTLED * height
+
+
+def _differ(first: str, second: str) -> int:
+    """Number of single changes between two texts (Levenshtein)."""
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(second, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]

@@ -1,0 +1,399 @@
+"""What becomes of plates in films: one sighting a visit, and none of what is no plate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from openplate.annotate import cut_plate
+from openplate.sources import encode_image
+from openplate.track.settings import WatchSettings
+from openplate.types import Detection, Plate, SightingEvent
+from openplate.watch import Watcher
+from tests.track.scenes import FPS, Film, Shown, closed, lines, play, view
+
+TEXT, OTHER, THIRD = "A123BC77", "B456MM99", "E789KX50"
+
+
+def drive(face: str, says: str, start: float = 60.0, speed: float = 4.0, y: float = 150.0) -> Callable[[int], Shown]:
+    """A plate that moves to the right by `speed` px a frame."""
+    return lambda number: Shown(face, says, start + speed * number, y)
+
+
+def watch(film: Film, frames: int, settings: WatchSettings = WatchSettings(), first: int = 0) -> tuple[list[SightingEvent], Watcher]:  # noqa: B008
+    watcher = Watcher(film, settings)
+    return play(watcher, film, range(first, frames)) + watcher.close(), watcher
+
+
+def only(events: list[SightingEvent]) -> SightingEvent:
+    """The one event that closes something."""
+    (event,) = [event for event in events if event.state == "closed"]
+    return event
+
+
+# --- one visit, one sighting
+
+
+def test_plate_that_passes_is_one_sighting_with_its_text() -> None:
+    car = drive("a", TEXT)
+    events, watcher = watch(Film(lambda n: [car(n)] if n < 50 else []), 80)
+    assert lines(events) == [("open", "1", TEXT), ("closed", "1", TEXT)]
+    sighting = events[-1].sighting
+    assert (sighting.status, sighting.direction, sighting.heading, sighting.parked) == ("read", "across", "right", False)
+    assert (sighting.first_s, sighting.last_s) == (0.0, 49 / FPS)
+    assert (watcher.counts.read, watcher.counts.unreadable) == (1, 0)
+
+
+def test_sure_plate_is_hardly_read_again_and_detected_now_and_then() -> None:
+    car = drive("a", TEXT, speed=2.0)
+    film = Film(lambda n: [car(n)])
+    _, watcher = watch(film, 50)
+    assert len(film.read) == watcher.counts.reader_runs == watcher.counts.straightener_runs <= 3
+    assert len(film.detected) == watcher.counts.detector_runs <= 9  # 2 s at one in 0.24 s
+
+
+def test_parked_plate_is_one_sighting_that_is_heard_of_again_at_the_interval() -> None:
+    film = Film(lambda n: [Shown("a", TEXT, 300, 150)])
+    settings = WatchSettings(parked_s=2.0, parked_update_s=4.0)
+    events, _ = watch(film, 300, settings)
+    assert [(e.state, e.sighting.parked, round(e.time_s)) for e in events] == [
+        ("open", False, 1),
+        ("update", True, 2),
+        ("update", True, 6),
+        ("update", True, 10),
+        ("closed", True, 12),
+    ]
+    assert {e.sighting.id for e in events} == {"1"}
+    assert events[-1].sighting.direction == "still"
+
+
+def test_parked_plate_is_read_less_and_less() -> None:
+    film = Film(lambda n: [Shown("a", [{"A": 0.9, "4": 0.05}, *"123BC77"], 300, 150)])
+    watch(film, 500)
+    first, last = (sum(low <= n / FPS < low + 10 for n, _ in film.read) for low in (0, 10))
+    assert first <= 9
+    assert last <= 2
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["moving", "standing"])
+def test_short_occlusion_makes_no_second_sighting(moves: bool) -> None:
+    car = drive("a", TEXT, start=100, speed=3.0 if moves else 0.0)
+    wall = Shown("wall", "", 250 if moves else 100, 150, width=190, found=0)
+    film = Film(
+        lambda n: (
+            [car(n), *([wall] if 30 <= n < 75 else [])] if not moves else [Shown("a", TEXT, car(n).x, 150, found=0 if 20 <= n < 85 else 0.9), wall]
+        )
+    )
+    events, _ = watch(film, 140)
+    assert closed(events) == [TEXT]
+    assert [e.state for e in events].count("open") == 1
+    assert only(events).sighting.last_s == 139 / FPS
+
+
+def test_plate_that_comes_back_within_the_window_joins_its_sighting() -> None:
+    away = range(40, 120)
+    film = Film(lambda n: [] if n in away else [Shown("a", TEXT, 100 + 4 * n if n < 40 else 600 - 4 * (n - 120), 150)])
+    events, _ = watch(film, 200, WatchSettings(rejoin_s=5.0))
+    assert [(e.state, e.sighting.id) for e in events if e.state != "update"] == [("open", "1"), ("closed", "1")]
+    assert (only(events).sighting.first_s, only(events).sighting.last_s) == (0.0, 199 / FPS)
+
+
+def test_plate_that_comes_back_after_the_window_is_a_second_sighting() -> None:
+    away = range(40, 120)
+    film = Film(lambda n: [] if n in away else [Shown("a", TEXT, 100 + 4 * n if n < 40 else 600 - 4 * (n - 120), 150)])
+    events, _ = watch(film, 200, WatchSettings(rejoin_s=2.0))
+    assert closed(events) == [TEXT, TEXT]
+    first = next(e for e in events if e.state == "closed")
+    assert first.sighting.last_s == pytest.approx(39 / FPS, abs=0.05)
+    assert first.time_s == pytest.approx(39 / FPS + 2.0, abs=0.1)
+
+
+def test_another_plate_in_the_same_place_ends_the_sighting() -> None:
+    car, next_car = drive("a", TEXT), drive("b", OTHER)
+    film = Film(lambda n: [car(n) if n < 40 else next_car(n)])
+    events, _ = watch(film, 90)
+    assert sorted(closed(events), key=str) == [TEXT, OTHER]
+    by_text = {e.sighting.text: e.sighting for e in events if e.state == "closed"}
+    assert by_text[TEXT].last_s < 40 / FPS <= by_text[OTHER].first_s
+    assert by_text[TEXT].frame < 40 <= by_text[OTHER].frame
+
+
+def test_one_wrong_look_does_not_split_a_plate() -> None:
+    car, wrong = drive("a", TEXT, speed=1.0), drive("a", OTHER, speed=1.0)
+    film = Film(lambda n: [wrong(n) if 75 <= n < 76 else car(n)])
+    events, _ = watch(film, 200, WatchSettings(check_s=1.0))
+    assert closed(events) == [TEXT]
+
+
+def test_far_plate_that_becomes_readable_later_is_one_sighting() -> None:
+    far = [{"A": 0.4, "4": 0.4}, {"1": 0.5, "7": 0.4}, *"23BC77"]
+    film = Film(lambda n: [Shown("a", TEXT if n >= 60 else far, 100 + 3 * n, 150, width=60 + n / 2)])
+    events, _ = watch(film, 120)
+    assert closed(events) == [TEXT]
+    assert only(events).sighting.first_s == 0.0
+
+
+# --- two plates
+
+
+def test_near_cars_that_cross_keep_their_texts() -> None:
+    def script(n: int) -> list[Shown]:
+        behind, before = Shown("a", TEXT, 80 + 4 * n, 150), Shown("b", OTHER, 560 - 4 * n, 156)
+        hidden = abs(behind.x - before.x) < 96
+        return [Shown("a", TEXT, behind.x, 150, found=0 if hidden else 0.9), before]
+
+    film = Film(script)
+    events, _watcher = watch(film, 120)
+    assert sorted(closed(events), key=str) == [TEXT, OTHER]
+    for event in events:
+        sighting = event.sighting
+        true_x = 80 + 4 * sighting.frame if sighting.text == TEXT else 560 - 4 * sighting.frame
+        assert abs(float(sighting.quad[:, 0].mean()) - true_x) < 5
+    assert {sighting.last_s for sighting in (e.sighting for e in events if e.state == "closed")} == {119 / FPS}
+
+
+def test_cars_side_by_side_are_two_sightings() -> None:
+    film = Film(lambda n: [Shown("a", TEXT, 100 + 4 * n, 150), Shown("b", OTHER, 100 + 4 * n, 180)])
+    events, _ = watch(film, 80)
+    assert sorted(closed(events), key=str) == [TEXT, OTHER]
+
+
+def test_text_that_is_seen_twice_at_once_is_one_sighting() -> None:
+    film = Film(lambda n: [Shown("a", TEXT, 100 + 3 * n, 150), Shown("overlay", TEXT, 500, 40)])
+    events, watcher = watch(film, 100)
+    assert closed(events) == [TEXT]
+    assert dict(watcher.counts.rejected) == {"duplicate": 1}
+    assert only(events).sighting.quad[0, 1] > 100
+
+
+# --- what is no plate
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [("202011221030", "no_format"), ("CAFE24", "static"), (OTHER, None)],
+    ids=["no format", "only the loosest format", "a plate of the country"],
+)
+def test_text_that_never_moves_must_fit_a_tight_format(says: str, reason: str | None) -> None:
+    film = Film(lambda n: [Shown("sign", says, 300, 150)])
+    events, _ = watch(film, 150)
+    sighting = only(events).sighting
+    assert sighting.status == ("read" if reason is None else "unreadable")
+    assert sighting.reasons == (() if reason is None else (reason,))
+    assert (sighting.reading.text, sighting.text) == (says, says if reason is None else None)
+
+
+def test_text_of_the_loosest_format_is_a_sighting_when_it_moves() -> None:
+    car = drive("a", "CAFE24")
+    events, _ = watch(Film(lambda n: [car(n)]), 80)
+    assert closed(events) == ["CAFE24"]
+
+
+def test_clock_in_the_picture_is_no_sighting() -> None:
+    def script(n: int) -> list[Shown]:
+        second = int(n / FPS)
+        return [Shown(f"clock{second}", f"A{100 + 7 * second}BC7{second % 7}", 500, 30)]
+
+    events, _ = watch(Film(script), 250)
+    assert closed(events) == [None]
+    assert "disagreeing" in only(events).sighting.reasons
+
+
+def test_flickering_detections_of_a_still_text_are_no_movement() -> None:
+    film = Film(lambda n: [Shown("sign", "CAFE24", 300, 150, width=96)])
+    given = film.detect
+
+    def flicker(image: np.ndarray) -> list[Detection]:
+        (found,) = given(image)
+        number = len(film.detected)
+        return [Detection(found.quad + np.float32(24 if number % 4 < 2 else 0) * np.array([1, 0], np.float32), 0.9)]
+
+    film.detect = flicker  # type: ignore[method-assign]
+    film.straighten = lambda image, quad: (setattr(film, "_looking", (0, film.script(0)[0])), quad)[1]  # type: ignore[method-assign]
+    events, _ = watch(film, 250)
+    assert closed(events) == [None]
+    assert only(events).sighting.direction == "still"
+
+
+def test_faint_detections_without_text_are_counted_and_not_reported() -> None:
+    film = Film(lambda n: [Shown("a", "", 300 + n, 150, found=0.4)])
+    events, watcher = watch(film, 60)
+    assert events == []
+    assert dict(watcher.counts.rejected) == {"no_plate": 1}
+    assert watcher.tracks == ()
+
+
+def test_clear_detections_without_text_are_one_unreadable_sighting() -> None:
+    film = Film(lambda n: [Shown("a", "", 300 + n, 150, found=0.8)])
+    events, watcher = watch(film, 60)
+    assert lines(events) == [("closed", "1", None)]
+    assert only(events).sighting.reasons == ("no_text",)
+    assert watcher.counts.unreadable == 1
+
+
+def test_plate_seen_for_a_moment_and_not_read_is_a_glimpse() -> None:
+    film = Film(lambda n: [Shown("a", "", 300, 150)] if n < 5 else [])
+    events, watcher = watch(film, 60)
+    assert (events, dict(watcher.counts.rejected)) == ([], {"glimpse": 1})
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.995, "read"), (0.95, "unreadable")])
+def test_one_look_is_enough_only_when_it_is_very_sure(share: float, status: str) -> None:
+    says = [{"A": share, "B": 1 - share}, *"123BC77"]
+    film = Film(lambda n: [Shown("a", says, 100 + 30 * n, 150)] if n < 12 else [])
+    events, _ = watch(film, 30, WatchSettings(very_sure=0.98, detect_s=0.1, idle_s=0.1, glimpse_s=0.0, looks=1))
+    assert only(events).sighting.status == status
+    assert only(events).sighting.reasons == (() if status == "read" else ("one_look",))
+
+
+# --- fusing
+
+
+def test_many_poor_looks_make_one_good_text() -> None:
+    """Each look leaves one place open, another one each time; together all places are sure."""
+
+    def script(n: int) -> list[Shown]:
+        says: list[str | dict[str, float]] = [*TEXT]
+        open_place = (n // 3) % 3 + 1
+        says[open_place] = {says[open_place]: 0.5, "8": 0.5}  # type: ignore[dict-item]
+        return [Shown("a", says, 80 + 4 * n, 150)]
+
+    film = Film(script)
+    events, _ = watch(film, 100)
+    alone = [film.decoder.decode([view(script(n)[0].says)]).confidence for n, _ in film.read]
+    assert max(alone) == pytest.approx(0.5, abs=0.01)
+    assert closed(events) == [TEXT]
+    assert only(events).sighting.reading.confidence > 0.95
+
+
+def test_looks_that_disagree_close_as_unreadable_with_their_candidates() -> None:
+    texts = ["A111AA77", "B222BB77", "C333CC77", "E444EE77", "H555HH77", "K666KK77", "M777MM77", "O888OO77"]
+
+    def script(n: int) -> list[Shown]:
+        says = [{character: 0.85} for character in texts[n % 8]]
+        return [Shown("a", says, 80 + 4 * n, 150)]
+
+    events, _ = watch(Film(script), 100)
+    sighting = only(events).sighting
+    assert (sighting.status, sighting.text) == ("unreadable", None)
+    assert "disagreeing" in sighting.reasons
+    assert len(sighting.reading.candidates) >= 2
+
+
+# --- settings
+
+
+def test_masked_outside_and_wrongly_sized_detections_are_counted() -> None:
+    film = Film(lambda n: [Shown("a", TEXT, 100, 60), Shown("b", OTHER, 500, 300), Shown("c", THIRD, 320, 180, width=40)])
+    settings = WatchSettings(masks=(((0, 0), (0.5, 0), (0.5, 0.3), (0, 0.3)),), zones=(((0, 0), (0.7, 0), (0.7, 1), (0, 1)),), min_width_px=60)
+    events, watcher = watch(film, 30, settings)
+    assert events == []
+    runs = watcher.counts.detector_runs
+    assert dict(watcher.counts.rejected) == {"masked": runs, "outside": runs, "size": runs}
+    assert film.read == []
+
+
+@pytest.mark.parametrize(("speed", "start", "crossed"), [(4.0, 60.0, "out"), (-4.0, 580.0, "in"), (0.5, 60.0, None)])
+def test_line_that_is_crossed_is_told_with_its_direction(speed: float, start: float, crossed: str | None) -> None:
+    """The line goes down the middle of the picture: seen along it, the left of the picture is on its right."""
+    car = drive("a", TEXT, start=start, speed=speed)
+    events, watcher = watch(Film(lambda n: [car(n)]), 100, WatchSettings(line=((0.5, 0.0), (0.5, 1.0))))
+    assert only(events).sighting.crossed == crossed
+    assert (watcher.counts.crossed_in, watcher.counts.crossed_out) == (int(crossed == "in"), int(crossed == "out"))
+
+
+def test_plate_that_grows_approaches_and_one_that_shrinks_recedes() -> None:
+    def script(n: int) -> list[Shown]:
+        return [Shown("a", TEXT, 150 + n, 60 + n, width=70 + n / 2), Shown("b", OTHER, 500, 300 - n, width=120 - n / 2)]
+
+    events, _ = watch(Film(script), 100)
+    told = {e.sighting.text: (e.sighting.direction, e.sighting.heading) for e in events if e.state == "closed"}
+    assert told == {TEXT: ("approaching", "down-right"), OTHER: ("receding", "up")}
+
+
+# --- evidence
+
+
+def test_text_quad_crop_and_frame_are_of_one_frame() -> None:
+    car = drive("a", TEXT)
+    film = Film(lambda n: [car(n)])
+    events, _ = watch(film, 60, WatchSettings(keep_frames=True))
+    for event in events:
+        sighting = event.sighting
+        frame = film.frame(sighting.frame)
+        assert sighting.frame_s == frame.time_s
+        assert abs(float(sighting.quad[:, 0].mean()) - car(sighting.frame).x) < 3
+        plate = Plate("read", TEXT, None, Detection(sighting.quad, 1.0), sighting.reading)
+        assert sighting.crop is not None
+        assert np.array_equal(sighting.crop, cut_plate(frame.image, plate))
+        assert sighting.picture == encode_image(frame.image, ".jpg", 90)
+
+
+def test_plate_that_the_edge_cuts_is_not_read() -> None:
+    film = Film(lambda n: [Shown("a", TEXT, 30, 150)])
+    events, _ = watch(film, 30)
+    assert film.read == []
+    assert events == []
+
+
+# --- times
+
+
+def test_frames_without_times_are_taken_for_25_a_second() -> None:
+    car = drive("a", TEXT)
+    film = Film(lambda n: [car(n)])
+    watcher = Watcher(film)
+    events = []
+    for n in range(60):
+        frame = film.frame(n)
+        events += watcher.feed(type(frame)(frame.image, frame.source, n))
+    events += watcher.close()
+    assert events[-1].sighting.last_s == pytest.approx(59 / 25)
+
+
+def test_time_that_goes_back_ends_nothing() -> None:
+    car = drive("a", TEXT, speed=2.0)
+    film = Film(lambda n: [car(n)])
+    watcher = Watcher(film)
+    events = [e for n in range(100) for e in watcher.feed(film.frame(n, time_s=n / FPS if n < 50 else (n - 50) / FPS))] + watcher.close()
+    assert closed(events) == [TEXT]
+    times = [e.time_s for e in events]
+    assert times == sorted(times)
+
+
+def test_source_that_was_away_for_long_starts_new_sightings() -> None:
+    film = Film(lambda n: [Shown("a" if n < 50 else "b", TEXT if n < 50 else OTHER, 300 + n, 150)])
+    watcher = Watcher(film)
+    events = [e for n in range(100) for e in watcher.feed(film.frame(n, time_s=n / FPS + (300 if n >= 50 else 0)))] + watcher.close()
+    assert closed(events) == [TEXT, OTHER]
+
+
+# --- bounded, and the same each time
+
+
+def test_nothing_grows_with_the_length_of_the_film() -> None:
+    car = [drive(str(k), "", start=40 + 100 * k, speed=0.0, y=60.0 * (k + 1)) for k in range(5)]
+    film = Film(lambda n: [car[(n // 7) % 5](n), Shown("p", [{"A": 0.6, "B": 0.4}, *"123BC77"], 500, 300)])
+    watcher = Watcher(film, WatchSettings(rejoin_s=1.0, lost_s=0.3, follow_s=0.5))
+    held = []
+    for n in range(350):
+        watcher.feed(film.frame(n))
+        held.append(_held(watcher))
+    assert max(held[280:]) <= 1.2 * max(held[70:140])
+
+
+def _held(watcher: Watcher) -> int:
+    """How many visits, looks and places are kept."""
+    visits = watcher._tracker._visits
+    return len(visits) + sum(len(v.looks) + len(v.path.motion._recent) + len(v.path.motion._first) for v in visits)
+
+
+def test_same_film_gives_the_same_events_again() -> None:
+    def told() -> list[object]:
+        film = Film(lambda n: [Shown("a", TEXT, 80 + 4 * n, 150), Shown("b", OTHER, 560 - 4 * n, 190)])
+        events, watcher = watch(film, 100)
+        return [(e.state, e.time_s, e.sighting.text, e.sighting.reading, e.sighting.frame) for e in events] + [watcher.counts]
+
+    assert told() == told()
