@@ -1,4 +1,4 @@
-"""`openplate synthesize crops|scenes`: drawn plates or streets with exact labels, in the form of docs/datasets.md."""
+"""`openplate synthesize crops|scenes|sequences`: drawn plates, streets or video with exact labels (docs/datasets.md, docs/video-data.md)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,30 @@ def _codes(text: str) -> tuple[str, ...]:
     return tuple(code for code in text.replace(" ", "").split(",") if code)
 
 
+def _widths(text: str) -> tuple[float, float]:
+    low, separator, high = text.partition("-")
+    try:
+        return float(low), float(high if separator else low)
+    except ValueError:
+        raise click.BadParameter(f"expected one width in px, or FROM-TO, got {text!r}", param_hint="--plate-px") from None
+
+
 @click.command()
-@click.argument("what", type=click.Choice(["crops", "scenes"]))
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write: images/ and labels.jsonl.")
-@click.option("--count", default=100, show_default=True, type=click.IntRange(1), help="Pictures to draw.")
+@click.argument("what", type=click.Choice(["crops", "scenes", "sequences"]))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write: images/ and labels.jsonl, or clips and labels.json.",
+)
+@click.option("--count", default=100, show_default=True, type=click.IntRange(1), help="Pictures or sequences to draw.")
 @click.option("--country", default="", help="Formats to draw, such as ru,cn; default: all.")
 @click.option("--formats", multiple=True, type=click.Path(file_okay=False), help="Folder with further format files.")
 @click.option(
-    "--photos", multiple=True, type=click.Path(path_type=Path, file_okay=False), help="Scenes: data sets in whose photos the plates are replaced."
+    "--photos",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data sets whose photos are the background: scenes and sequences.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same pictures.")
 @click.option(
@@ -29,13 +45,33 @@ def _codes(text: str) -> tuple[str, ...]:
     type=click.FloatRange(0, 1),
     help="Crops: 0 clean pictures, 1 the full spread of light, blur and pose.",
 )
-@click.option("--size", default="1280x720", show_default=True, help="Scenes without photos: picture size.")
+@click.option("--size", default="1280x720", show_default=True, help="Scenes without photos, and sequences: picture size.")
+@click.option("--seconds", default=10.0, show_default=True, help="Sequences: length of each.")
+@click.option("--fps", default=25.0, show_default=True, help="Sequences: frames a second.")
+@click.option("--plate-px", default="60-160", show_default=True, metavar="FROM-TO", help="Sequences: how wide plates are at their nearest.")
+@click.option(
+    "--situation", "situations", multiple=True, metavar="NAME", help="Sequences: what is in each of them (docs/video-data.md); default: a mix."
+)
+@click.option("--pictures", is_flag=True, help="Sequences: folders of JPEG pictures instead of MP4 files.")
 def synthesize(
-    what: str, out: Path, count: int, country: str, formats: tuple[str, ...], photos: tuple[Path, ...], seed: int, difficulty: float, size: str
+    what: str,
+    out: Path,
+    count: int,
+    country: str,
+    formats: tuple[str, ...],
+    photos: tuple[Path, ...],
+    seed: int,
+    difficulty: float,
+    size: str,
+    seconds: float,
+    fps: float,
+    plate_px: str,
+    situations: tuple[str, ...],
+    pictures: bool,
 ) -> None:
-    """Draw labelled pictures: single plates (crops) or whole scenes.
+    """Draw labelled pictures: single plates (crops), whole scenes, or video (sequences).
 
-    Scenes put drawn plates in place of the labelled ones in real photos (--photos), or draw streets of their own.
+    Scenes put drawn plates in place of the labelled ones in real photos (--photos), or draw streets of their own; so do sequences, in which vehicles move.
 
     Example: openplate synthesize crops --country ru,kz --count 1000 --out drawn
     """
@@ -53,6 +89,14 @@ def synthesize(
     width, separator, height = size.partition("x")
     if not (separator and width.isdigit() and height.isdigit() and int(width) >= 160 and int(height) >= 120):
         raise click.BadParameter(f"expected WIDTHxHEIGHT of at least 160x120, got {size!r}", param_hint="--size")
+    if what == "sequences":
+        from openplate.synthesize.sequences import SequenceSettings, write_sequences
+
+        settings = SequenceSettings(seconds, fps, int(width), int(height), _widths(plate_px), situations)
+        with click.progressbar(length=count * settings.frames, label="drawing frames", file=sys.stderr) as bar:
+            write_sequences(out, chosen, count, seed, photos, settings, pictures, bar.update)
+        click.echo(out)
+        return
     with click.progressbar(range(count), label=f"drawing {what}", file=sys.stderr) as bar:
         if what == "crops":
             write_crops(out, chosen, count, seed, difficulty, bar.update)
