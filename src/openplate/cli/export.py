@@ -1,36 +1,112 @@
-"""`openplate export CHECKPOINT`: a checkpoint as a self-describing `.onnx` file."""
+"""`openplate export CHECKPOINT`: a checkpoint as a self-describing `.onnx` file, and as an INT8 one."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
 
+from openplate.errors import WeightsError
+
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False), metavar="CHECKPOINT|MODEL.onnx")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; default: the checkpoint's name with .onnx.")
+@click.option("--int8", is_flag=True, help="Readers and detectors: write NAME.int8.onnx too, calibrated, measured, and held to limits.")
+@click.option("--drawn", type=click.IntRange(min=1), help="--int8: drawn crops (scenes) that measure it. Default: 20000 (detectors: 400).")
+@click.option("--data", multiple=True, type=click.Path(path_type=Path, file_okay=False), help="--int8: labelled data sets to measure on. Repeatable.")
+@click.option(
+    "--formats", multiple=True, type=click.Path(path_type=Path, file_okay=False), help="--int8: folders with further format files. Repeatable."
+)
+@click.option("--any-speed", is_flag=True, help="--int8: write the file though it is too slow here, for another processor.")
 @click.option(
     "--calibrate", is_flag=True, help="Readers: fit the confidence on drawn crops and held-out photos that training did not use, and store it."
 )
 @click.option(
-    "--photos", multiple=True, type=click.Path(path_type=Path, file_okay=False), help="Data sets whose held-out fifth the calibration uses too."
+    "--photos",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data sets: --calibrate uses their held-out fifth too, --int8 the other photos.",
 )
 @click.option("--ship", is_flag=True, help="Put the file among the package's weights, with its checksum and reference outputs.")
-def export(checkpoint: Path, out: Path | None, calibrate: bool, photos: tuple[Path, ...], ship: bool) -> None:
+def export(
+    checkpoint: Path,
+    out: Path | None,
+    int8: bool,
+    drawn: int | None,
+    data: tuple[Path, ...],
+    formats: tuple[Path, ...],
+    any_speed: bool,
+    calibrate: bool,
+    photos: tuple[Path, ...],
+    ship: bool,
+) -> None:
     """Write CHECKPOINT as .onnx and check it against PyTorch on both engines; a difference is an error.
 
-    Example: openplate export runs/reader/best.pt --calibrate --ship
+    An end-to-end network becomes two files, NAME.onnx and NAME-reader.onnx, which belong together.
+
+    With --int8 a second file has INT8 layers. It is measured first: where it reads worse than allowed, or is not as much faster as it has to be,
+    nothing is written. Takes a MODEL.onnx too, of which only the INT8 file is written.
+
+    Example: openplate export runs/reader/best.pt --calibrate --int8 --data labelled
     """
+    if ship and int8:
+        raise click.UsageError("--ship is for the floating point file: run it without --int8")
+    if checkpoint.suffix.lower() == ".onnx":
+        if not int8:
+            raise click.UsageError(f"{checkpoint}: expected a checkpoint of openplate train; of an .onnx file only --int8 can be made")
+        target = out or checkpoint.with_suffix(".int8.onnx")
+        _write_int8(checkpoint, target, drawn, data, formats, any_speed, photos)
+        if calibrate:
+            _calibrate(target, photos)
+        click.echo(target)
+        return
+
     from openplate.export import export_checkpoint
-    from openplate.export.ship import calibrate_reader, ship_network
+    from openplate.export.end_to_end import export_end_to_end
+    from openplate.export.ship import ship_network
+    from openplate.train.checkpoint import load_checkpoint
 
     target = out or checkpoint.with_suffix(".onnx")
-    for engine, difference in export_checkpoint(checkpoint, target).items():
-        click.echo(f"{engine}: largest difference from PyTorch {difference:.2g}", err=True)
-    if calibrate:
-        result = calibrate_reader(target, photos)
-        click.echo(f"calibrated on {result.readings} readings: expected error {result.error_before:.4f} → {result.error_after:.4f}", err=True)
+    kind = load_checkpoint(checkpoint)["kind"]
+    if int8 and kind not in ("reader", "detector"):
+        raise WeightsError(f"{checkpoint}: INT8 is for readers and detectors, this is a checkpoint of kind {kind!r}")
+    write = export_end_to_end if kind == "end-to-end" else export_checkpoint
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        # What is to become an INT8 file as well appears only when that holds its limits.
+        written = Path(folder) / target.name if int8 else target
+        for engine, difference in write(checkpoint, written).items():
+            click.echo(f"{engine}: largest difference from PyTorch {difference:.2g}", err=True)
+        if calibrate:
+            _calibrate(written, photos)
+        if int8:
+            quantised = written.with_suffix(".int8.onnx")
+            _write_int8(written, quantised, drawn, data, formats, any_speed, photos)
+            if calibrate:
+                _calibrate(quantised, photos)
+            written.replace(target)
+            quantised.replace(target.with_suffix(".int8.onnx"))
     if ship:
         target = ship_network(target)
     click.echo(target)
+    if int8:
+        click.echo(target.with_suffix(".int8.onnx"))
+
+
+def _calibrate(path: Path, photos: tuple[Path, ...]) -> None:
+    from openplate.export.ship import calibrate_reader
+
+    result = calibrate_reader(path, photos)
+    click.echo(f"calibrated on {result.readings} readings: expected error {result.error_before:.4f} → {result.error_after:.4f}", err=True)
+
+
+def _write_int8(
+    source: Path, target: Path, drawn: int | None, data: tuple[Path, ...], formats: tuple[Path, ...], any_speed: bool, photos: tuple[Path, ...]
+) -> None:
+    from openplate.dataset import load_dataset
+    from openplate.export.int8 import Settings, export_int8
+
+    settings = Settings(drawn=drawn, photos=photos, data=tuple(load_dataset(folder) for folder in data), formats=formats, any_speed=any_speed)
+    export_int8(source, target, settings, lambda line: click.echo(line, err=True))

@@ -1,0 +1,240 @@
+"""Two files of one network in; how often they say the same, how often each is right, and how long each takes out.
+
+`before` is the floating point file, `after` the one made from it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openplate.dataset import Dataset
+from openplate.detect.detector import Detector
+from openplate.engine import open_network
+from openplate.evaluate.metrics import match, overlaps
+from openplate.evaluate.run import evaluate
+from openplate.evaluate.summary import FOUND_IOU, ImageOutcome
+from openplate.formats import Format
+from openplate.geometry import quad_size
+from openplate.pipeline import Options, Pipeline
+from openplate.read.reader import Reader
+from openplate.synthesize.crops import LabelledCrop
+from openplate.types import Detection, EngineReport, Image, Quad
+
+Kind = Literal["reader", "detector"]
+Run = tuple[Path, str]
+"""A file and the engine that runs it."""
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What two files make of the same plates.
+
+    Of `total` plates, `right_before` and `right_after` were read (or found) rightly by either; `same` got the same text from both (or were found by
+    both or by neither); `fixed` are right only after, `broken` only before. `difference` is the mean absolute difference of the readers'
+    probabilities, or the mean distance of the detectors' corners in plate heights; None where it was not measured.
+    """
+
+    on: str
+    engine: EngineReport
+    total: int
+    same: int
+    right_before: int
+    right_after: int
+    fixed: int
+    broken: int
+    difference: float | None = None
+
+    @property
+    def lost(self) -> int:
+        """How many plates fewer are right after than before; negative when more are."""
+        return self.right_before - self.right_after
+
+    @property
+    def lost_points(self) -> float:
+        """The same in percentage points of all plates."""
+        return 100 * self.lost / self.total if self.total else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The agreement as a JSON object."""
+        return {**asdict(self), "engine": self.engine.as_json()}
+
+    def as_text(self) -> str:
+        """One line for people."""
+        if self.total == 0:
+            return f"{self.on}, {self.engine.name} {self.engine.precision}: nothing to compare"
+        shares = [100 * n / self.total for n in (self.right_before, self.right_after, self.same)]
+        more = "" if self.difference is None else f"; mean difference {self.difference:.2g}"
+        return (
+            f"{self.on}, {self.engine.name} {self.engine.precision}: right {shares[0]:.2f} → {shares[1]:.2f} % of {self.total} "
+            f"({self.fixed} more, {self.broken} fewer); the same for {shares[2]:.2f} %{more}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Milliseconds an image of both files on one engine, at `batch` images at once on one thread: the fastest of many runs, which took turns."""
+
+    before: EngineReport
+    after: EngineReport
+    batch: int
+    before_ms: float
+    after_ms: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster the second file is."""
+        return self.before_ms / self.after_ms
+
+    def as_json(self) -> dict[str, Any]:
+        """The speed as a JSON object."""
+        return {"engine": self.after.name, "batch": self.batch, "before": self.before.precision, "after": self.after.precision} | {
+            "before_ms": round(self.before_ms, 3),
+            "after_ms": round(self.after_ms, 3),
+        }
+
+    def as_text(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.after.name}, batch {self.batch}, one thread: {self.before_ms:.2f} ms an image in {self.before.precision}, "
+            f"{self.after_ms:.2f} ms in {self.after.precision}: {self.ratio:.2f} times as fast"
+        )
+
+
+def compare_readings(
+    before: Path, after: Sequence[Run], crops: Iterable[LabelledCrop], formats: Sequence[Format], advance: Callable[[int], None]
+) -> list[Agreement]:
+    """Readers on the same crops, each decoded over formats from one look: one agreement for each of `after`.
+
+    `before` computes in fp32 on ONNX Runtime, `after` as its engine runs it by default. `advance` is told how many crops were done.
+    """
+    reader = Reader(before, formats, engine="onnxruntime", precision="fp32")
+    reference = open_network(before, engine="onnxruntime", precision="fp32")
+    networks = [open_network(path, engine=engine) for path, engine in after]
+    judges = [_Judge("drawn crops", network.report) for network in networks]
+    for block in _blocks(crops):
+        batch = np.stack([entry.crop for entry in block])
+        expected = reference(batch)[0]
+        texts = [reader.decoder.decode([row]).text for row in expected]
+        for network, judge in zip(networks, judges, strict=True):
+            found = network(batch)[0]
+            for entry, text, row, wanted in zip(block, texts, found, expected, strict=True):
+                other = reader.decoder.decode([row]).text
+                judge.add(text == other, text == entry.text, other == entry.text)
+                judge.differences.append(float(np.abs(np.exp(row) - np.exp(wanted)).mean()))
+        advance(len(block))
+    return [judge.agreement() for judge in judges]
+
+
+def compare_detections(
+    before: Path, after: Sequence[Run], scenes: Iterable[tuple[Image, Sequence[Quad]]], advance: Callable[[int], None]
+) -> list[Agreement]:
+    """Detectors on the same scenes with their plates' quads: one agreement over the plates for each of `after`; found is IoU ≥ 0.5.
+
+    `before` computes in fp32 on ONNX Runtime, `after` as its engine runs it by default. `advance` is told how many scenes were done.
+    """
+    reference = Detector(before, engine="onnxruntime", precision="fp32")
+    detectors = [Detector(path, engine=engine) for path, engine in after]
+    judges = [_Judge("drawn scenes", detector.report) for detector in detectors]
+    for image, quads in scenes:
+        expected = _found(reference(image), quads)
+        for detector, judge in zip(detectors, judges, strict=True):
+            for one, other in zip(expected, _found(detector(image), quads), strict=True):
+                judge.add((one is None) == (other is None), one is not None, other is not None)
+                if one is not None and other is not None:
+                    judge.differences.append(float(np.linalg.norm(one - other, axis=1).mean()) / quad_size(one)[1])
+        advance(1)
+    return [judge.agreement() for judge in judges]
+
+
+def compare_on_data(
+    kind: Kind, before: Path, after: Path, engines: Sequence[str], datasets: Sequence[Dataset], formats: Sequence[Path] = ()
+) -> list[Agreement]:
+    """Both files in the whole pipeline on labelled data sets, all together, everything else alike: one agreement an engine.
+
+    Readers read the labelled quads, detectors look for them, as `openplate evaluate --part` does; both files run as the engine runs them by default.
+    """
+    agreements = []
+    for engine in engines:
+        outcomes = []
+        for path in (before, after):
+            options = Options(engine=engine, formats=tuple(str(folder) for folder in formats))
+            pipeline = Pipeline(replace(options, reader=path) if kind == "reader" else replace(options, detector=path))
+            outcomes.append([image for dataset in datasets for image in evaluate(pipeline, dataset, part=kind).images])
+        judge = _Judge("data sets", open_network(after, engine=engine).report)
+        for first, second in zip(*outcomes, strict=True):
+            _judge_image(judge, first, second)
+        agreements.append(judge.agreement())
+    return agreements
+
+
+def compare_speed(before: Path, after: Path, engine: str, batch: NDArray[Any], *, precision: str = "fp32", runs: int = 40) -> Speed:
+    """Both files on one engine and one thread, in turns; `before` in `precision`, `after` as the engine runs it by default.
+
+    The fastest run of each counts: whatever else the machine does only ever makes a run slower (as in Python's `timeit`).
+    """
+    networks = [open_network(before, engine=engine, precision=precision), open_network(after, engine=engine)]
+    for network in networks:
+        network(batch)
+        network(batch)
+    times: list[list[float]] = [[], []]
+    for _ in range(runs):
+        for network, kept in zip(networks, times, strict=True):
+            start = time.perf_counter()
+            network(batch)
+            kept.append(1000 * (time.perf_counter() - start) / len(batch))
+    return Speed(networks[0].report, networks[1].report, len(batch), min(times[0]), min(times[1]))
+
+
+class _Judge:
+    """Counts what two files said of each plate."""
+
+    def __init__(self, on: str, engine: EngineReport) -> None:
+        self.on, self.engine = on, engine
+        self.differences: list[float] = []
+        self._rows: list[tuple[bool, bool, bool]] = []
+
+    def add(self, same: bool, right_before: bool, right_after: bool) -> None:
+        self._rows.append((same, right_before, right_after))
+
+    def agreement(self) -> Agreement:
+        same, before, after = (sum(row[i] for row in self._rows) for i in range(3))
+        fixed, broken = (sum(row[1:] == pair for row in self._rows) for pair in ((False, True), (True, False)))
+        difference = float(np.mean(self.differences)) if self.differences else None
+        return Agreement(self.on, self.engine, len(self._rows), same, before, after, fixed, broken, difference)
+
+
+def _judge_image(judge: _Judge, before: ImageOutcome, after: ImageOutcome) -> None:
+    for one, other in zip(before.plates, after.plates, strict=True):
+        if one.reading_right is not None and other.reading_right is not None:
+            texts = [plate.reading.text if plate.reading else "" for plate in (one, other)]
+            judge.add(texts[0] == texts[1], one.reading_right, other.reading_right)
+        elif one.found is not None and other.found is not None:
+            judge.add(one.found == other.found, one.found, other.found)
+
+
+def _found(detections: Sequence[Detection], quads: Sequence[Quad]) -> list[Quad | None]:
+    """For each labelled quad the quad of the detection that finds it."""
+    found: list[Quad | None] = [None] * len(quads)
+    for detection, label in zip(detections, match(overlaps([d.quad for d in detections], quads), FOUND_IOU), strict=True):
+        if label is not None:
+            found[label] = detection.quad
+    return found
+
+
+def _blocks(crops: Iterable[LabelledCrop]) -> Iterable[list[LabelledCrop]]:
+    block: list[LabelledCrop] = []
+    for entry in crops:
+        block.append(entry)
+        if len(block) == BATCH:
+            yield block
+            block = []
+    if block:
+        yield block

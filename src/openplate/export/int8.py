@@ -1,0 +1,300 @@
+"""A reader or detector (.onnx) in; its INT8 file out, if that is nearly as right and much faster. Otherwise an error that says why, and no file.
+
+Calibration and measuring use drawn plates of seeds that neither training nor each other use.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from openplate.dataset import Dataset
+from openplate.detect.detector import detection_scale, prepare
+from openplate.engine import engine_version, open_network
+from openplate.errors import FormatError, WeightsError
+from openplate.export.agreement import Agreement, Kind, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
+from openplate.export.onnx import write_metadata
+from openplate.export.quantise import is_quantised, quantise, quantised_layers
+from openplate.export.simplify import simplify
+from openplate.formats import Format, load_formats, select
+from openplate.rectify import CROP_HEIGHT, CROP_WIDTH
+from openplate.synthesize.crops import Material, mix_crops
+from openplate.synthesize.photos import load_patches, load_photos
+from openplate.synthesize.scenes import draw_scene, draw_window
+from openplate.types import Image, Quad
+
+ENGINES = ("onnxruntime", "openvino")
+"""Both are needed: the file has to hold on either."""
+CALIBRATION_SEED = 1_978_000_001
+MEASURING_SEED = 1_979_000_001
+"""Training seeds its drawings from `seed · 1,000,003 + shard`; these lie far from all of them, and from those that fit the confidence."""
+DIFFICULTY = 0.85
+"""Where the reader's training ends."""
+SCENE_PX = (1280, 720)
+WINDOW_PX = 384
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an INT8 file may lose, and how much faster it has to be.
+
+    At most `points` percentage points of the drawn plates, and at most `plates` of all data sets together; at `batch` images on one thread at least
+    `onnxruntime` and `openvino` times as fast as the floating point file, which runs in `precision` there. `drawn` crops or scenes measure the loss.
+    """
+
+    points: float
+    plates: int
+    batch: int
+    precision: str
+    onnxruntime: float
+    openvino: float
+    drawn: int
+
+
+LIMITS: dict[Kind, Limits] = {
+    "reader": Limits(points=0.05, plates=2, batch=8, precision="fp32", onnxruntime=2.0, openvino=4.0, drawn=20_000),
+    "detector": Limits(points=0.5, plates=2, batch=1, precision="auto", onnxruntime=1.5, openvino=1.2, drawn=400),
+}
+"""A reader is measured against fp32. A detector has no such rule: its INT8 file has to be worth having beside bf16, where the processor has that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to make and measure an INT8 file.
+
+    `keep` are numbers of convolutions at the beginning that stay floating point: each is tried, the first that holds is taken. `calibration` inputs set
+    the scales, `drawn` crops or scenes measure (None: 20,000 crops, 400 scenes); `photos` are data sets whose training part the calibration uses too, `data` are labelled sets to
+    measure on; `formats` are folders with further format files. With `any_speed` a file that is too slow here is written all the same: for export on
+    another processor than the one it will run on.
+    """
+
+    keep: tuple[int, ...] = (1, 2, 3)
+    calibration: int = 300
+    drawn: int | None = None
+    photos: tuple[Path, ...] = ()
+    data: tuple[Dataset, ...] = ()
+    formats: tuple[Path, ...] = ()
+    any_speed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an INT8 file was measured to be: `layers` convolutions are INT8, the first `kept` are not; sizes in bytes."""
+
+    kept: int
+    layers: int
+    before_bytes: int
+    after_bytes: int
+    speeds: tuple[Speed, ...]
+    agreements: tuple[Agreement, ...]
+
+    def as_text(self) -> str:
+        """Lines for people."""
+        size = f"{self.before_bytes / 1e6:.2f} → {self.after_bytes / 1e6:.2f} MB"
+        first = f"INT8: {self.layers} layers, {self.kept} of the first convolutions in floating point; {size}"
+        return "\n".join([first, *(speed.as_text() for speed in self.speeds), *(agreement.as_text() for agreement in self.agreements)])
+
+
+def export_int8(source: Path, target: Path, settings: Settings = Settings(), say: Callable[[str], None] = lambda _: None) -> Report:
+    """Writes `target` (atomically) from the floating point file `source`, which keeps its metadata and gets `precision` and `int8`.
+
+    `say` is told each figure as soon as it is known.
+
+    Raises:
+        WeightsError: `source` is no reader or detector of this project in floating point; or no INT8 file holds the limits: nothing is written then.
+        EngineError: one of the two engines is not installed.
+        FormatError: the file was trained on countries that are not known; name the folder of their formats.
+    """
+    for engine in ENGINES:
+        engine_version(engine)
+    kind = read_kind(source)
+    model = onnx.load(str(source))
+    if is_quantised(model):
+        raise WeightsError(f"{source}: expected a floating point network, this one is quantised already")
+    known = load_formats(*(str(folder) for folder in settings.formats))
+    drawn = training_formats(source, known)
+    simple = simplify(model, samples(kind))
+    batches = draw_batches(kind, drawn, settings)
+    faults = []
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        partial = Path(folder) / target.name
+        for keep in settings.keep:
+            quantised = halve_exact_weights(quantise(simple, batches, keep, fast=kind == "detector"))
+            onnx.save(quantised, str(partial))
+            layers = quantised_layers(quantised)
+            say(f"INT8 with {layers} layers; {keep} of the first convolutions stay{'s' if keep == 1 else ''} floating point")
+            speeds, found = slow(kind, source, partial, settings, say)
+            agreements: list[Agreement] = []
+            if not found:
+                agreements, found = disagreeing(kind, source, partial, known, drawn, settings, say)
+            if not found:
+                report = Report(keep, layers, source.stat().st_size, partial.stat().st_size, tuple(speeds), tuple(agreements))
+                write_metadata(partial, {"precision": "int8", "int8": summary(report, settings)})
+                partial.replace(target)
+                return report
+            faults.append(f"with {keep} convolution{'' if keep == 1 else 's'} in floating point {' and '.join(found)}")
+    raise WeightsError(f"{target}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
+
+
+def read_kind(source: Path) -> Kind:
+    """Whether a file is a reader or a detector.
+
+    Raises:
+        WeightsError: it is neither.
+    """
+    kind = open_network(source, engine="onnxruntime").metadata.get("openplate.kind")
+    if kind not in ("reader", "detector"):
+        raise WeightsError(f"{source}: INT8 is for readers and detectors of openplate, this file's kind is {kind!r}")
+    return cast(Kind, kind)
+
+
+def training_formats(source: Path, known: Sequence[Format]) -> tuple[Format, ...]:
+    """The formats that a file was trained on, as it says; all that are known when it does not say.
+
+    Raises:
+        FormatError: one of them is not known here.
+    """
+    try:
+        said = json.loads(open_network(source, engine="onnxruntime").metadata.get("openplate.training", "{}"))
+    except json.JSONDecodeError:
+        said = {}
+    countries = said.get("countries", ()) if isinstance(said, dict) else ()
+    try:
+        return select(known, countries) or tuple(known)
+    except FormatError as error:
+        raise FormatError(f"{source} was trained on further formats; name their folder with --formats: {error}") from None
+
+
+def samples(kind: Kind) -> list[NDArray[np.uint8]]:
+    """Two inputs that differ in every free axis."""
+    noise = np.random.default_rng(0)
+    shapes = [(2, CROP_HEIGHT, CROP_WIDTH), (3, CROP_HEIGHT, CROP_WIDTH)] if kind == "reader" else [(1, 128, 192, 3), (2, 192, 320, 3)]
+    return [noise.integers(0, 256, shape, np.uint8) for shape in shapes]
+
+
+def draw_batches(kind: Kind, formats: Sequence[Format], settings: Settings) -> list[NDArray[np.uint8]]:
+    """Inputs to calibrate on, one at a time as the pipeline runs them: what training draws, with its photos' training part."""
+    photos = list(settings.photos)
+    if kind == "reader":
+        material = Material(tuple(load_patches(photos, held_out=False)), tuple(load_photos(photos, held_out=False)))
+        crops = mix_crops(formats, material, CALIBRATION_SEED, DIFFICULTY, views=1)
+        return [entry.crop[None] for entry in islice(crops, settings.calibration)]
+    rng = random.Random(CALIBRATION_SEED)
+    whole = load_photos(photos, held_out=False)
+    batches: list[NDArray[np.uint8]] = []
+    for i in range(settings.calibration):
+        if i % 3 == 0:
+            image, _ = draw_scene(rng.getrandbits(32), *SCENE_PX, formats)
+            image = prepare(image, detection_scale(*SCENE_PX, 960))
+        else:
+            image, _ = draw_window(whole, formats, rng, WINDOW_PX, keep_share=0.3)
+        batches.append(image[None])
+    return batches
+
+
+def slow(kind: Kind, source: Path, partial: Path, settings: Settings, say: Callable[[str], None]) -> tuple[list[Speed], list[str]]:
+    """How fast the INT8 file is on each engine, and where that is less than it has to be."""
+    limits = LIMITS[kind]
+    shape = (limits.batch, CROP_HEIGHT, CROP_WIDTH) if kind == "reader" else (limits.batch, 576, 960, 3)
+    batch = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    speeds, faults = [], []
+    for engine, least in (("onnxruntime", limits.onnxruntime), ("openvino", limits.openvino)):
+        speed = compare_speed(source, partial, engine, batch, precision=limits.precision)
+        say(speed.as_text())
+        speeds.append(speed)
+        if "int8" not in speed.after.precision.split("+"):
+            faults.append(f"{engine} computes it in {speed.after.precision}, expected int8")
+        elif speed.ratio < least and not settings.any_speed:
+            faults.append(
+                f"{engine} is {speed.ratio:.2f} times as fast ({speed.before.precision} → {speed.after.precision}), expected {least:g} times"
+            )
+    return speeds, faults
+
+
+def disagreeing(
+    kind: Kind, source: Path, partial: Path, known: Sequence[Format], drawn: Sequence[Format], settings: Settings, say: Callable[[str], None]
+) -> tuple[list[Agreement], list[str]]:
+    """What both files make of the same plates, and where the INT8 file loses more than it may."""
+    limits = LIMITS[kind]
+    # The floating point file in bf16 shows what of a loss is not INT8's; it has no limits.
+    plain = open_network(source, engine="openvino").report.precision
+    runs = [(partial, engine) for engine in ENGINES] + ([(source, "openvino")] if plain != "fp32" else [])
+    count = settings.drawn or limits.drawn
+    with click.progressbar(length=count, label=f"comparing {kind}s", file=sys.stderr, show_pos=True) as bar:
+        if kind == "reader":
+            crops = mix_crops(drawn, Material(), MEASURING_SEED, DIFFICULTY, views=1, empty_share=0.0)
+            agreements = compare_readings(source, runs, islice(crops, count), known, bar.update)
+        else:
+            agreements = compare_detections(source, runs, draw_scenes(drawn, count), bar.update)
+    for agreement in agreements:
+        say(agreement.as_text())
+    faults = [
+        f"{a.engine.name} reads {a.lost_points:.2f} points fewer of the drawn plates, allowed are {limits.points:g}"
+        for a in agreements[: len(ENGINES)]
+        if a.lost_points > limits.points
+    ]
+    if settings.data and not faults:
+        on_data = compare_on_data(kind, source, partial, ENGINES, settings.data, settings.formats)
+        for agreement in on_data:
+            say(agreement.as_text())
+        agreements += on_data
+        faults = [f"{a.engine.name} loses {a.lost} plates of the data sets, allowed are {limits.plates}" for a in on_data if a.lost > limits.plates]
+    return agreements, faults
+
+
+def draw_scenes(formats: Sequence[Format], count: int) -> Iterator[tuple[Image, list[Quad]]]:
+    """Drawn streets with the quads of their plates, of sizes from phones to dashboard cameras."""
+    rng = random.Random(MEASURING_SEED)
+    for _ in range(count):
+        image, plates = draw_scene(rng.getrandbits(32), *rng.choice(((1280, 720), (960, 540), (1920, 1080), (720, 960))), formats)
+        yield image, [plate.quad for plate in plates if not plate.ignore]
+
+
+def halve_exact_weights(model: ModelProto) -> ModelProto:
+    """A copy whose large floating point weights are stored as float16 where that loses nothing: the weights of this project's files were rounded to it."""
+    smaller = ModelProto()
+    smaller.CopyFrom(model)
+    graph = smaller.graph
+    scales = {name for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input}
+    casts = []
+    for tensor in list(graph.initializer):
+        array = numpy_helper.to_array(tensor)
+        if tensor.name in scales or array.dtype != np.float32 or array.size < 1024 or not np.array_equal(array.astype(np.float16), array):
+            continue
+        half = numpy_helper.from_array(array.astype(np.float16), f"{tensor.name}_half")
+        casts.append(helper.make_node("Cast", [half.name], [tensor.name], name=f"{tensor.name}_cast", to=TensorProto.FLOAT))
+        graph.initializer.remove(tensor)
+        graph.initializer.append(half)
+    nodes = [*casts, *graph.node]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
+    return smaller
+
+
+def summary(report: Report, settings: Settings) -> str:
+    """What the file says of how it was made and measured, on one line of JSON."""
+    said: dict[str, Any] = {
+        "layers": report.layers,
+        "first_convolutions_floating": report.kept,
+        "tool": f"nncf {version('nncf')}",
+        "calibration": {"inputs": settings.calibration, "seed": CALIBRATION_SEED, "photos": [folder.name for folder in settings.photos]},
+        "data": [dataset.name for dataset in settings.data],
+        "speeds": [speed.as_json() for speed in report.speeds],
+        "agreements": [agreement.as_json() for agreement in report.agreements],
+    }
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))

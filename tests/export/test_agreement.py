@@ -1,0 +1,99 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openplate.dataset import load_dataset
+from openplate.export import agreement
+from openplate.export.agreement import Agreement, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
+from openplate.formats import load_formats, select
+from openplate.geometry import box_to_quad
+from openplate.synthesize.crops import LabelledCrop
+from openplate.types import EngineReport
+from tests.networks import CHARSET, constant_network, grey_reader, paint
+
+RUSSIAN = select(load_formats(), ["RU"])
+DETECTOR = {"openplate.kind": "detector", "openplate.side": "960", "openplate.threshold": "0.4"}
+FP32 = EngineReport("onnxruntime", "1", "cpu", "fp32", 1)
+INT8 = EngineReport("onnxruntime", "1", "cpu", "fp32+int8", 1)
+
+
+def silent(_: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def blank_reader(path: Path) -> Path:
+    """A reader that sees no character anywhere."""
+    answer = np.full((32, len(CHARSET)), -50.0)
+    answer[:, 0] = 0
+    return constant_network(
+        path, ("n", 48, 192), answer, {"openplate.kind": "reader", "openplate.characters": CHARSET.characters, "openplate.rows": "2"}
+    )
+
+
+def test_lost_plates_and_points_by_hand() -> None:
+    found = Agreement("drawn crops", INT8, total=2000, same=1990, right_before=1500, right_after=1499, fixed=2, broken=3, difference=0.01)
+    assert (found.lost, found.lost_points) == (1, pytest.approx(0.05))
+    assert found.as_text() == (
+        "drawn crops, onnxruntime fp32+int8: right 75.00 → 74.95 % of 2000 (2 more, 3 fewer); the same for 99.50 %; mean difference 0.01"
+    )
+    assert Agreement("x", INT8, 0, 0, 0, 0, 0, 0).lost_points == 0.0
+
+
+def test_reader_agrees_with_itself_on_both_engines(tmp_path: Path) -> None:
+    path = grey_reader(tmp_path / "r.onnx")
+    crops = [LabelledCrop(paint("A123BC77"), "A123BC77", 8), LabelledCrop(paint("K456MH99"), "K456MH90", 8)]
+    done: list[int] = []
+    found = compare_readings(path, [(path, "onnxruntime"), (path, "openvino")], crops, RUSSIAN, done.append)
+    assert [f.engine.name for f in found] == ["onnxruntime", "openvino"]
+    # The second label is not what is painted: both read the same, and one of two is right.
+    assert {(f.total, f.same, f.right_before, f.right_after, f.fixed, f.broken) for f in found} == {(2, 2, 1, 1, 0, 0)}
+    assert found[0].difference == pytest.approx(0, abs=1e-6)
+    assert sum(done) == 2
+
+
+def test_reader_that_reads_nothing_loses_what_was_right(tmp_path: Path) -> None:
+    crops = [LabelledCrop(paint("A123BC77"), "A123BC77", 8), LabelledCrop(paint(""), "", 0)]
+    (found,) = compare_readings(grey_reader(tmp_path / "a.onnx"), [(blank_reader(tmp_path / "b.onnx"), "onnxruntime")], crops, RUSSIAN, silent)
+    assert (found.total, found.same, found.right_before, found.right_after, found.fixed, found.broken) == (2, 1, 2, 1, 0, 1)
+    assert found.lost_points == 50.0
+
+
+def test_plates_found_by_both_by_one_and_by_none_are_told_apart(tmp_path: Path) -> None:
+    def detector(name: str, *boxes: tuple[float, float, float, float]) -> Path:
+        rows = [[3, *box_to_quad(*box).ravel()] for box in boxes]
+        return constant_network(tmp_path / name, ("n", "h", "w", 3), rows, DETECTOR)
+
+    before = detector("before.onnx", (100, 100, 200, 120), (300, 100, 400, 120), (500, 100, 600, 120))
+    after = detector("after.onnx", (102, 100, 202, 120), (300, 300, 400, 320), (500, 100, 600, 120))
+    quads = [box_to_quad(x, 100, x + 100, 120) for x in (100, 300, 700)]
+    (found,) = compare_detections(before, [(after, "onnxruntime")], [(np.zeros((540, 960, 3), np.uint8), quads)], silent)
+    assert (found.total, found.same, found.right_before, found.right_after, found.fixed, found.broken) == (3, 2, 2, 1, 0, 1)
+    assert found.difference == pytest.approx(2 / 20)  # only the first is found by both: 2 px of 20
+
+
+def test_data_sets_are_read_by_the_pipeline_with_either_file(tmp_path: Path, make_dataset) -> None:  # type: ignore[no-untyped-def]
+    from tests.conftest import label
+
+    dataset = load_dataset(make_dataset([label("A123BC77")], [label(None)], [label("K456MH99", None)]))
+    grey, blank = grey_reader(tmp_path / "a.onnx"), blank_reader(tmp_path / "b.onnx")
+    (found,) = compare_on_data("reader", blank, blank, ["onnxruntime"], [dataset])
+    assert (found.total, found.same, found.right_before, found.right_after) == (2, 2, 0, 0)  # a plate without a text does not count
+    (found,) = compare_on_data("reader", blank, grey, ["onnxruntime"], [dataset])
+    assert (found.on, found.total, found.right_before) == ("data sets", 2, 0)
+
+
+def test_fastest_of_the_runs_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = constant_network(tmp_path / "n.onnx", ("n", 4), np.zeros(1), {})
+    # Start and end of each run in seconds, the two files taking turns: 8 and 2 ms, then 4 and 1 ms.
+    ticks = itertools.accumulate([0, 0.008, 1, 0.002, 1, 0.004, 1, 0.001])
+    monkeypatch.setattr(agreement.time, "perf_counter", lambda: next(ticks))
+    found = compare_speed(path, path, "onnxruntime", np.zeros((4, 4), np.uint8), runs=2)
+    assert (found.before_ms, found.after_ms) == (pytest.approx(1.0), pytest.approx(0.25))  # an image of a batch of four
+    assert found.ratio == pytest.approx(4)
+
+
+def test_speed_is_one_line() -> None:
+    line = "onnxruntime, batch 8, one thread: 6.00 ms an image in fp32, 2.50 ms in fp32+int8: 2.40 times as fast"
+    assert Speed(FP32, INT8, 8, 6.0, 2.5).as_text() == line
