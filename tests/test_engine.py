@@ -216,3 +216,37 @@ def test_opening_a_network_sends_nothing_and_writes_nothing_at_home(sum_of_four:
     )
     assert done.stdout.strip() == "[]"
     assert list(tmp_path.iterdir()) == []
+
+
+def quantised_sum(path: Path, activations: bool) -> Path:
+    """A 2×2 sum of `(1, 1, 4, 4) uint8` whose weights are stored as INT8 and, where asked for, whose input and output are quantised too."""
+    one, zero_u8, zero_i8 = np.float32(1), np.uint8(0), np.int8(0)
+    constants = {"kernel": np.ones((1, 1, 2, 2), np.int8), "one": one, "zero_u8": zero_u8, "zero_i8": zero_i8}
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("DequantizeLinear", ["kernel", "one", "zero_i8"], ["w"]),
+    ]
+    if activations:
+        nodes += [
+            helper.make_node("QuantizeLinear", ["x", "one", "zero_u8"], ["xq"]),
+            helper.make_node("DequantizeLinear", ["xq", "one", "zero_u8"], ["xd"]),
+            helper.make_node("Conv", ["xd", "w"], ["sums"]),
+            helper.make_node("QuantizeLinear", ["sums", "one", "zero_u8"], ["yq"]),
+            helper.make_node("DequantizeLinear", ["yq", "one", "zero_u8"], ["y"]),
+        ]
+    else:
+        nodes.append(helper.make_node("Conv", ["x", "w"], ["y"]))
+    taken = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 1, 4, 4])
+    given = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    model = helper.make_model(helper.make_graph(nodes, "sum", [taken], [given], stored), opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(("activations", "precision"), [(True, "int8"), (False, "fp32")])
+def test_onnx_runtime_tells_whether_it_really_computes_in_int8(tmp_path: Path, activations: bool, precision: str) -> None:
+    network = open_network(quantised_sum(tmp_path / "q.onnx", activations), engine="onnxruntime")
+    assert network.report.precision == precision
+    assert network(np.full((1, 1, 4, 4), 7, np.uint8))[0].tolist() == [[[[28.0] * 3] * 3]]  # four sevens
+    assert [p.name for p in tmp_path.iterdir()] == ["q.onnx"]

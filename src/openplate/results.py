@@ -56,7 +56,9 @@ def photo_as_table(result: PhotoResult) -> list[str]:
         reading = plate.reading
         image = result.source if plate.status == "read" else f"{result.source}  ({plate.reason or 'unreadable'})"
         text = plate.text or (f"{reading.text}?" if reading.text else "?")
-        lines.append(_table_line((text, f"{shown_confidence(reading.confidence, 1000) * 100:.1f} %", reading.country or "-", reading.format or "-", image)))
+        lines.append(
+            _table_line((text, f"{shown_confidence(reading.confidence, 1000) * 100:.1f} %", reading.country or "-", reading.format or "-", image))
+        )
     return lines or [_table_line(("-", "-", "-", "-", f"{result.source}  (no plate found)"))]
 
 

@@ -57,6 +57,14 @@ def test_convert_lists_faults_up_to_a_limit_and_ends_with_1(tmp_path: Path) -> N
     assert len((tmp_path / "faults.txt").read_text().splitlines()) == 25
 
 
+def test_control_characters_of_a_name_are_not_sent_to_the_terminal(tmp_path: Path) -> None:
+    picture(tmp_path / "src/train/A129XY196.png")
+    picture(tmp_path / "src/train/\x1b[2J\nerror: x.png")
+    result = run("convert", "src", "--from", "ay000554-ocr", "--to", "out")
+    assert "error: train/\\x1b[2J\\nerror: x.png: expected a file name" in result.stderr
+    assert "\x1b[2J" not in result.stderr
+
+
 def test_convert_to_a_folder_that_is_there_or_from_another_layout_is_one_line(tmp_path: Path, make_dataset: Callable[..., Path]) -> None:
     folder = make_dataset([label("A1")])
     result = run("convert", folder, "--from", "openplate", "--to", folder)

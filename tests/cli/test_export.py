@@ -46,3 +46,38 @@ def test_file_that_is_no_checkpoint_is_one_line_on_stderr(tmp_path: Path) -> Non
     assert (result.exit_code, result.stdout) == (1, "")
     assert "bad.pt: expected a checkpoint of openplate train" in result.stderr
     assert not (tmp_path / "bad.onnx").exists()
+
+
+def test_int8_of_a_network_file_is_asked_for_with_what_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openplate.export import int8
+
+    asked: list[object] = []
+    monkeypatch.setattr(int8, "export_int8", lambda source, target, settings, say: asked.append((source, target, settings.drawn, settings.any_speed)))
+    result = CliRunner().invoke(main, ["export", str(tmp_path / "reader.onnx"), "--int8", "--drawn", "500", "--any-speed"])
+    target = tmp_path / "reader.int8.onnx"
+    assert (result.exit_code, result.stdout) == (0, f"{target}\n")
+    assert asked == [(tmp_path / "reader.onnx", target, 500, True)]
+
+
+def test_checkpoint_whose_int8_file_fails_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openplate.errors import WeightsError
+    from openplate.export import int8
+
+    def refuse(*_: object) -> None:
+        raise WeightsError("not written, openvino is 3.10 times as fast, expected 4 times")
+
+    monkeypatch.setattr(int8, "export_int8", refuse)
+    result = CliRunner().invoke(main, ["export", str(write_checkpoint(tmp_path, "detector")), "--int8"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "openvino is 3.10 times as fast, expected 4 times" in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["detector.pt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [(["reader.onnx"], "of an .onnx file only --int8 can be made"), (["best.pt", "--int8", "--ship"], "--ship is for the floating point file")],
+)
+def test_options_that_do_not_go_together_are_a_usage_error(arguments: list[str], fault: str) -> None:
+    result = CliRunner().invoke(main, ["export", *arguments])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert fault in result.stderr

@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from openplate.cli import main
+from openplate.clips import load_clips, load_truth
 from openplate.dataset import load_dataset
 from openplate.formats import Automaton, load_formats, select
 from openplate.synthesize import glyphs
@@ -70,3 +71,44 @@ def test_without_fonts_everything_but_china_is_drawn_and_that_is_said(tmp_path: 
     assert "drawing without cn" in result.stderr
     assert chinese.exit_code == 1 and "fonts-noto-cjk" in chinese.stderr
     assert not (tmp_path / "cn" / "labels.jsonl").exists()
+
+
+def test_sequences_are_labelled_clips(tmp_path: Path) -> None:
+    out = tmp_path / "drawn"
+    arguments = [
+        "--country",
+        "ru",
+        "--count",
+        "2",
+        "--seconds",
+        "0.2",
+        "--fps",
+        "10",
+        "--size",
+        "320x180",
+        "--plate-px",
+        "30-40",
+        "--situation",
+        "parked",
+    ]
+    result = CliRunner().invoke(main, ["synthesize", "sequences", *arguments, "--pictures", "--out", str(out)])
+    assert (result.exit_code, result.stdout) == (0, f"{out}\n")
+    clips = load_clips(out)
+    assert [(clip.path.name, clip.country, clip.note) for clip in clips] == [("000", "RU", "parked"), ("001", "RU", "parked")]
+    assert [len(load_truth(clip.truth).frames) for clip in clips if clip.truth] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "fault"),
+    [
+        (["--plate-px", "wide"], 2, "FROM-TO"),
+        (["--plate-px", "90-60"], 1, "the smaller first"),
+        (["--situation", "fog"], 1, "situation 'fog' is not known"),
+        (["--seconds", "0"], 1, "expected up to 3600 seconds"),
+    ],
+)
+def test_wrong_sequences_are_refused_before_anything_is_written(tmp_path: Path, arguments: list[str], code: int, fault: str) -> None:
+    result = CliRunner().invoke(main, ["synthesize", "sequences", "--country", "ru", *arguments, "--out", str(tmp_path / "out")])
+    assert result.exit_code == code
+    assert fault in result.stderr
+    assert not (tmp_path / "out").exists()

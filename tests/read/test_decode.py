@@ -357,3 +357,45 @@ def test_character_shares_lie_between_the_texts_own_share_and_1(texts: list[str]
     found = character_shares(texts, shares)
     assert len(found) == len(texts[0])
     assert all(shares[0] <= share <= 1 for share in found)
+
+
+# --- looks of video: weights and evidence
+
+
+def test_weights_say_how_much_each_look_counts() -> None:
+    """Weights 3 and 1: the first look's probabilities count to the power of 3/4."""
+    decoder = Decoder([LETTER_DIGIT], CHARSET)
+    looks = [decoder.look(view([{"O": 0.8, "Q": 0.2}, "7"])), decoder.look(view([{"O": 0.3, "Q": 0.7}, "7"]))]
+    o, q = 0.8**0.75 * 0.3**0.25, 0.2**0.75 * 0.7**0.25
+    assert by_text(decoder.fuse(looks, [3.0, 1.0])) == pytest.approx({"O7": o / (o + q), "Q7": q / (o + q)}, abs=1e-5)
+
+
+def test_evidence_of_two_independent_looks_multiplies_them() -> None:
+    decoder = Decoder([LETTER_DIGIT], CHARSET)
+    looks = [decoder.look(view([{"O": 0.8, "Q": 0.2}, "7"]))] * 2
+    assert by_text(decoder.fuse(looks, evidence=2.0))["O7"] == pytest.approx(0.64 / (0.64 + 0.04), abs=1e-4)
+
+
+def test_plausibility_is_the_score_against_that_of_the_best_text() -> None:
+    decoder = Decoder([LETTER_DIGIT], CHARSET)
+    look = decoder.look(view([{"O": 0.8, "Q": 0.2}, "7"]))
+    assert decoder.plausibility(look, "O7") == pytest.approx(1.0)
+    assert decoder.plausibility(look, "Q7") == pytest.approx(0.25)
+    assert decoder.plausibility(look, "A1") == 0.0
+
+
+def test_text_is_tight_when_a_strict_type_of_a_hinted_country_allows_it() -> None:
+    formats = [LETTER_DIGIT, country("zz", "{L}{L}", loose=True)]
+    free, hinted = Decoder(formats, CHARSET), Decoder(formats, CHARSET, country=["zz"])
+    assert free.is_tight("A1", 1)
+    assert not free.is_tight("AB", 1)
+    assert not free.is_tight("A1", 2)
+    assert not hinted.is_tight("A1", 1)
+
+
+def test_look_at_nothing_is_not_searched_and_reads_nothing() -> None:
+    decoder = Decoder([LETTER_DIGIT], CHARSET)
+    look = decoder.look(view([{"A": 0.3}, {}]))
+    assert [found.ids for found in look.result.found] == [()]
+    assert look.result.rest == pytest.approx(0.3, abs=1e-4)
+    assert decoder.fuse([look]) == Reading("", 0.0, (), (), None, None, 1)

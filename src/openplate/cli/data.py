@@ -325,17 +325,22 @@ def _shares(text: str) -> dict[str, float]:
 def _finish(ctx: click.Context, faults: Sequence[Fault], verb: str, path: Path | None) -> None:
     """List the faults on stderr, all of them in a file where one is asked for, and end with exit code 1 when there are any."""
     for fault in faults[:SHOWN]:
-        click.echo(f"error: {fault}", err=True)
+        click.echo(f"error: {_one_line(fault)}", err=True)
     if len(faults) > SHOWN:
         click.echo(f"and {len(faults) - SHOWN:,} more{'' if path else '; --faults FILE writes them all'}", err=True)
     if path is not None:
         try:
-            path.write_text("".join(f"{fault}\n" for fault in faults), encoding="utf8", errors="backslashreplace")
+            path.write_text("".join(f"{_one_line(fault)}\n" for fault in faults), encoding="utf8")
         except OSError as error:
             raise click.ClickException(f"{path}: cannot be written: {error.strerror or error}") from None
     if faults:
         click.echo(f"{len(faults):,} {'fault' if len(faults) == 1 else 'faults'} {verb}", err=True)
         ctx.exit(1)
+
+
+def _one_line(fault: Fault) -> str:
+    """A fault as a line without control characters: names in a data set are written by others."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(fault))
 
 
 @contextmanager
