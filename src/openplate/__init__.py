@@ -11,10 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import openplate.read as _read_stage  # noqa: F401
 from openplate.errors import ConfigError, DatasetError, EngineError, FormatError, OpenPlateError, SourceError, WeightsError
-from openplate.types import Candidate, Character, Detection, EngineReport, Frame, Image, Milliseconds, PhotoResult, Plate, Quad, Reading
+from openplate.types import (
+    Candidate,
+    Character,
+    Detection,
+    EngineReport,
+    Frame,
+    Image,
+    Milliseconds,
+    PhotoResult,
+    Plate,
+    Quad,
+    Reading,
+    Sighting,
+    SightingEvent,
+    Track,
+)
 
 if TYPE_CHECKING:
     from openplate.pipeline import Options, Pipeline
+    from openplate.track import WatchSettings
+    from openplate.watch import Watcher
 
 # The sub-package `read` is imported above because its first import binds its name here: the function of that name below takes it after that.
 
@@ -39,7 +56,12 @@ __all__ = [
     "Plate",
     "Quad",
     "Reading",
+    "Sighting",
+    "SightingEvent",
     "SourceError",
+    "Track",
+    "WatchSettings",
+    "Watcher",
     "WeightsError",
     "__version__",
     "read",
@@ -72,4 +94,12 @@ def __getattr__(name: str) -> Any:
         from openplate import pipeline
 
         return getattr(pipeline, name)
+    if name == "WatchSettings":
+        from openplate.track import WatchSettings
+
+        return WatchSettings
+    if name == "Watcher":
+        from openplate.watch import Watcher
+
+        return Watcher
     raise AttributeError(f"module 'openplate' has no attribute {name!r}")

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.track.scenes import Film, Shown
 
 import openplate.pipeline
+from openplate.camera import Camera
 from openplate.cli import main
 from openplate.cli.watch import Stop, id_prefix, stop_on_signals, summary
-from openplate.camera import Camera
 from openplate.pipeline import Options
 from openplate.sightings_json import SIGHTING_CSV_HEADER
 from openplate.sources import read_image, write_image
 from openplate.streams import GivenFrames
 from openplate.types import Frame, WatchCounts
+from tests.track.scenes import Film, Shown
 
 TEXT = "A123BC77"
 FRAMES = 24

@@ -94,7 +94,7 @@ def test_random_situations_agree_with_motmetrics() -> None:
     motmetrics = pytest.importorskip("motmetrics")
     for seed in range(20):
         rng = random.Random(seed)
-        accumulator = motmetrics.MOTAccumulator()
+        accumulator = motmetrics.MOTAccumulator(auto_id=True)
         frames = []
         for _ in range(rng.randint(3, 20)):
             true = tuple(i for i in range(3) if rng.random() < 0.85)

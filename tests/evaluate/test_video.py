@@ -163,10 +163,17 @@ def test_fusing_is_compared_with_the_first_and_the_surest_look() -> None:
     ]
 
 
-def test_plates_with_one_look_and_those_that_may_be_missing_are_not_compared() -> None:
-    looks = (SingleLook(3, HERE, "A1", 0.5), SingleLook(3, THERE, "B2", 0.5), SingleLook(4, THERE, "B2", 0.5))
-    report = judge(clip_of("A1", may=("B2",)), run_of(looks=looks), truth_of(t0=("A1", HERE), t1=("B2", THERE)))
+def test_plates_with_one_look_and_those_too_narrow_are_not_compared() -> None:
+    narrow = box_to_quad(300, 100, 349, 112)
+    looks = (SingleLook(3, HERE, "A1", 0.5), SingleLook(3, narrow, "B2", 0.5), SingleLook(4, narrow, "B2", 0.5))
+    report = judge(clip_of("A1", may=("B2",)), run_of(looks=looks), truth_of(t0=("A1", HERE), t1=("B2", narrow)))
     assert report.fused == ()
+
+
+def test_plates_that_may_be_missing_are_compared() -> None:
+    looks = (SingleLook(3, THERE, "B2", 0.5), SingleLook(4, THERE, "B7", 0.9))
+    report = judge(clip_of(may=("B2",)), run_of(looks=looks), truth_of(t1=("B2", THERE)))
+    assert [(f.first_right, f.best_right, f.fused_right) for f in report.fused] == [(True, False, False)]
 
 
 def test_costs_by_hand() -> None:

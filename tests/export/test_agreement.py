@@ -53,13 +53,6 @@ def test_reader_agrees_with_itself_on_both_engines(tmp_path: Path) -> None:
     assert sum(done) == 2
 
 
-def test_reader_that_reads_nothing_loses_what_was_right(tmp_path: Path) -> None:
-    crops = [LabelledCrop(paint("A123BC77"), "A123BC77", 8), LabelledCrop(paint(""), "", 0)]
-    (found,) = compare_readings(grey_reader(tmp_path / "a.onnx"), [(blank_reader(tmp_path / "b.onnx"), "onnxruntime")], crops, RUSSIAN, silent)
-    assert (found.total, found.same, found.right_before, found.right_after, found.fixed, found.broken) == (2, 1, 2, 1, 0, 1)
-    assert found.lost_points == 50.0
-
-
 def test_plates_found_by_both_by_one_and_by_none_are_told_apart(tmp_path: Path) -> None:
     def detector(name: str, *boxes: tuple[float, float, float, float]) -> Path:
         rows = [[3, *box_to_quad(*box).ravel()] for box in boxes]

@@ -161,10 +161,10 @@ def test_what_has_to_be_read(situation: str, plate: SeenPlate, lines: int, expec
     assert is_readable(plate, lines) == expected, situation
 
 
-def test_plates_that_are_readable_in_eight_frames_must_be_seen_and_others_may_be() -> None:
+def test_plates_that_are_readable_in_five_frames_must_be_seen_and_others_may_be() -> None:
     tracks = tuple(TrueTrack(i, text, "RU", "RU/1", 1, 0, 7, i == 1, "still") for i, text in enumerate(("A1", "B2", "C3")))
     large, small = box_to_quad(0, 0, 80, 18), box_to_quad(0, 40, 40, 49)
-    frames = tuple((SeenPlate(0, large, 1.0, 0.0), SeenPlate(1, large, 1.0, 0.0 if i < 7 else 9.0), SeenPlate(2, small, 1.0, 0.0)) for i in range(8))
+    frames = tuple((SeenPlate(0, large, 1.0, 0.0), SeenPlate(1, large, 1.0, 0.0 if i < 4 else 9.0), SeenPlate(2, small, 1.0, 0.0)) for i in range(5))
     clip = label_clip(Path("x.mp4"), Truth(320, 180, 25.0, ("parked",), tracks, frames), "RU")
     assert (clip.plates, clip.may, clip.parked, clip.note) == (("A1",), ("B2", "C3"), ("B2",), "parked")
     faint = label_clip(Path("x.mp4"), Truth(320, 180, 25.0, (), tracks, frames), "RU", faint=[0])

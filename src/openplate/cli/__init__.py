@@ -35,6 +35,7 @@ _EXTRAS = {
     "rapidfuzz": "evaluate",
     "scipy": "evaluate",
     "av": "video",
+    "nncf": "int8",
     "sqlalchemy": "serve",
     "alembic": "serve",
     "re2": "serve",

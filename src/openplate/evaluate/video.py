@@ -365,7 +365,7 @@ def judge(clip: Clip, run: ClipRun, truth: Truth | None = None, alike: Sequence[
         unreadable=len(run.closed) - len(read),
         revised=sum(_was_revised(sighting, run, alike) for sighting in run.closed),
         judged=tuple(judged),
-        fused=tuple(_compare_looks(clip, run, truth, alike)) if truth else (),
+        fused=tuple(_compare_looks(run, truth, alike)) if truth else (),
         tracking=score_tracks(_frame_matches(run, truth, ended)) if truth else None,
         tracking_plates=score_tracks(_frame_matches(run, truth, ended & _on_plates(run, truth))) if truth else None,
         cost=Cost(
@@ -470,8 +470,8 @@ def _on_plates(run: ClipRun, truth: Truth) -> set[str]:
     return {name for i, tracks in run.tracks.items() for name, quad in tracks if _track_at(quad, truth.frames[i]) is not None}
 
 
-def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str]) -> Iterator[Fused]:
-    """For each plate that must be read and was looked at more than once: its first look, its surest look, and its sighting."""
+def _compare_looks(run: ClipRun, truth: Truth, alike: Sequence[str]) -> Iterator[Fused]:
+    """For each plate in sight that was looked at more than once: its first look, its surest look, and its sighting."""
     looks: dict[int, list[SingleLook]] = {}
     for look in run.looks:
         track = _track_at(look.quad, truth.frames[look.frame])
@@ -484,13 +484,13 @@ def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str])
             sightings.setdefault(track, []).append(sighting)
     for true in truth.tracks:
         seen = looks.get(true.track, [])
-        if len(seen) < 2 or true.text not in clip.plates:
+        widths = [quad_size(p.quad)[0] for plates in truth.frames for p in plates if p.track == true.track and p.visible >= _WHOLE]
+        if len(seen) < 2 or max(widths, default=0.0) < COUNTED_PX:
             continue
         best = max(seen, key=lambda look: look.confidence)
         own = max(sightings.get(true.track, []), key=lambda s: s.looks, default=None)
-        widths = [quad_size(p.quad)[0] for plates in truth.frames for p in plates if p.track == true.track and p.visible >= _WHOLE]
         yield Fused(
-            width_px=max(widths, default=0.0),
+            width_px=max(widths),
             looks=len(seen),
             first_right=same_text(seen[0].text, true.text, alike),
             best_right=same_text(best.text, true.text, alike),

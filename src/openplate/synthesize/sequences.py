@@ -44,7 +44,7 @@ _HEIGHT_M = {"pole": (4.0, 7.5), "gate": (1.8, 3.2), "dash": (1.15, 1.5), "hand"
 _CLEAR_LEVELS, _CLEAN_LEVELS = 45, 90
 """Between a plate's dark and light pixels there must be at least so many grey levels in the picture, and on the plate itself, for it to be read."""
 _SEEN_WIDTH_PX, _SEEN_SHARE = 8.0, 0.02
-READABLE_ROW_PX, READABLE_WIDTH_PX, READABLE_FRAMES = 12.0, 60.0, 8
+READABLE_ROW_PX, READABLE_WIDTH_PX, READABLE_FRAMES = 12.0, 60.0, 5
 """A plate has to be read when it is seen whole, with rows at least this high, this wide, and hardly blurred, in that many frames."""
 
 
@@ -371,7 +371,7 @@ class _Stage:
 
     def _fill(self, first: PlateType) -> None:
         situations, rng, settings = self._situations, self._rng, self._settings
-        speed = rng.uniform(5, 11) if self._look.kind != "dash" else rng.uniform(2, 5)
+        speed = rng.uniform(3.5, 8) if self._look.kind != "dash" else rng.uniform(2, 5)
         lanes = list(self.lanes)
         types = [first]
         if "cross" in situations:
@@ -699,7 +699,7 @@ def _choose_look(situations: Sequence[str], rng: random.Random) -> _Look:
     return _Look(
         kind=kind,
         shake_px=shake,
-        shutter=rng.uniform(0.05, 0.3) if not night else rng.uniform(0.1, 0.4),
+        shutter=rng.uniform(0.03, 0.15) if not night else rng.uniform(0.06, 0.22),
         night=night,
         gamma=math.exp(rng.gauss(0, 0.15)),
         lift=rng.uniform(0.0, 0.09),
