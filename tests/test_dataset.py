@@ -34,6 +34,12 @@ def test_labels_come_out_as_written(make_dataset: Callable[..., Path]) -> None:
     assert empty.plates == ()
 
 
+def test_label_written_twice_in_an_image_is_one_plate(make_dataset: Callable[..., Path]) -> None:
+    here, there = label("A123BC77"), label("A123BC77", (0, 0, 30, 10))
+    dataset = load_dataset(make_dataset([here, there, here], [here]))
+    assert [len(image.plates) for image in dataset.images] == [2, 1]
+
+
 def test_first_keeps_the_order(make_dataset: Callable[..., Path]) -> None:
     dataset = load_dataset(make_dataset([], [], []))
     assert [image.path.name for image in dataset.first(2).images] == ["0.png", "1.png"]

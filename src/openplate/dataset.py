@@ -244,7 +244,8 @@ def _parse_image(folder: Path, line: str) -> LabelledImage:
     width, height = (_parse_size(data, key) for key in ("width", "height"))
     if not isinstance(data["plates"], list):
         raise DatasetError(f"plates: expected a list, got {data['plates']!r}")
-    plates = tuple(_parse_plate(entry, width, height) for entry in data["plates"])
+    entries = [entry for at, entry in enumerate(data["plates"]) if entry not in data["plates"][:at]]  # a label written twice is one plate
+    plates = tuple(_parse_plate(entry, width, height) for entry in entries)
     if len(plates) > 1 and any(plate.quad is None for plate in plates):
         raise DatasetError(f"plates: a quad of null means that the whole image is the one plate, got {len(plates)} plates")
     path = folder / name

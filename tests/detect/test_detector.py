@@ -1,10 +1,13 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from openplate.detect.detector import GREY, Detector, detection_scale, prepare
 from openplate.errors import WeightsError
+from openplate.types import EngineReport
 from tests.networks import constant_network
 
 METADATA = {"openplate.kind": "detector", "openplate.side": "960", "openplate.threshold": "0.4"}
@@ -87,6 +90,44 @@ def test_image_without_plates_gives_an_empty_list(tmp_path: Path) -> None:
     answers = [[-3, 0, 0, 10, 0, 10, 10, 0, 10]]
     detector = Detector(constant_network(tmp_path / "d.onnx", ("n", "h", "w", 3), answers, METADATA), precision="fp32")
     assert detector(np.zeros((50, 80, 3), np.uint8)) == []
+
+
+class TwoLooks:
+    """A network that answers a 960 px wide input with one detection, and every smaller input with others; it counts its runs."""
+
+    def __init__(self, near: float, far: list[list[float]]) -> None:
+        self.near, self.far, self.runs = near, far, 0
+        self.report = EngineReport("fake", "0", "cpu", "fp32", 1)
+        self.metadata = METADATA
+        self.input_shape = (None, None, None, 3)
+
+    def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        self.runs += 1
+        rows = [[self.near, 100, 50, 200, 50, 200, 80, 100, 80]] if batch.shape[2] == 960 else self.far
+        return (np.array([rows], np.float32),)
+
+
+PHOTO = np.zeros((540, 960, 3), np.uint8)
+
+
+def test_sure_detection_needs_no_second_look() -> None:
+    network = TwoLooks(1.2, [[5, 100, 50, 300, 50, 300, 120, 100, 120]])  # confidence 0.77
+    assert [d.confidence for d in Detector(Path("x.onnx"), network=network)(PHOTO)] == pytest.approx([0.7685], abs=1e-4)
+    assert network.runs == 1
+
+
+def test_plate_too_large_for_the_first_look_is_found_by_the_second() -> None:
+    wide, narrow = [2.0, 7, 70, 287, 70, 287, 140, 7, 140], [3.0, 300, 0, 330, 0, 330, 10, 300, 10]  # at a scale of 0.35: 800 px and 85.7 px wide
+    network = TwoLooks(1.0, [wide, narrow])  # confidence 0.73
+    detections = Detector(Path("x.onnx"), network=network)(PHOTO)
+    assert network.runs == 2
+    assert [d.confidence for d in detections] == pytest.approx([0.8808, 0.7311], abs=1e-4)
+    assert detections[0].quad == pytest.approx(np.array([[20, 200], [820, 200], [820, 400], [20, 400]]), abs=1e-3)
+
+
+def test_part_of_a_large_plate_gives_way_to_the_whole_one() -> None:
+    network = TwoLooks(0.0, [[2, 21, 14, 105, 14, 105, 35, 21, 35]])  # x 60-300, y 40-100: the first look's 100-200, 50-80 lies within
+    assert [d.confidence for d in Detector(Path("x.onnx"), network=network)(PHOTO)] == pytest.approx([0.8808], abs=1e-4)
 
 
 @pytest.mark.parametrize("metadata", [{}, {"openplate.kind": "reader"}], ids=["says nothing", "reader"])

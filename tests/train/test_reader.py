@@ -16,7 +16,7 @@ from openplate.train import reader
 from openplate.train.config import LoopConfig, ReaderConfig
 from openplate.train.networks.residual import ResidualReader
 from openplate.train.networks.stn import Transformed
-from openplate.train.reader import DrawReaderShard, ReaderTask, greedy, pack, read_greedily, text_loss
+from openplate.train.reader import DrawReaderShard, ReaderTask, chosen_formats, greedy, more_often, pack, read_greedily, text_loss
 from tests.conftest import label
 
 CHARSET = Charset()
@@ -75,6 +75,13 @@ def test_shards_depend_on_their_number_and_seed_alone() -> None:
     assert all(np.array_equal(first[key], again[key]) for key in first)
     assert not np.array_equal(first["crops"], other["crops"])
     assert first["crops"].shape == (6, 48, 192)
+
+
+def test_countries_named_in_often_are_drawn_with_twice_their_weight() -> None:
+    formats = more_often(chosen_formats(("ru", "kz", "us")), ("kz",))
+    assert [(f.code, f.weight) for f in formats] == [("RU", 12.0), ("KZ", 4.0), ("US", 8.0)]
+    shard, other = (DrawReaderShard(replace(SMALL, countries=("ru", "kz"), shard=60, often=often))(0) for often in ((), ("kz",)))
+    assert not np.array_equal(shard["targets"], other["targets"])
 
 
 def test_difficulty_rises_with_the_shard_s_first_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,20 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from openplate.detect.decode import decode_detections
+from openplate.detect.decode import decode_detections, suppress
 from openplate.engine import Network, open_network
 from openplate.errors import WeightsError
+from openplate.geometry import quad_size, quad_to_box
 from openplate.types import Detection, EngineReport, Image
 
 MULTIPLE = 64
 GREY = 114
+SURE = 0.75
+"""Where no detection is as confident as this, the image is looked at a second time, from farther away: a plate close to the camera may be too large to see."""
+FARTHER = 0.35
+"""The second look's scale: an eighth of the first one's cost."""
+CLOSE = 0.1
+"""The second look is for plates at least this wide, as a part of the first look's longer side; smaller ones are the first one's to judge."""
 
 
 class Detects(Protocol):
@@ -26,7 +33,7 @@ class Detects(Protocol):
 
 
 class Detector:
-    """The detector network with its preparation: scaled, padded with grey to whole strides.
+    """The detector network with its preparation: scaled, padded with grey to whole strides; a second look from farther away where the first is not sure.
 
     Args:
         path: the network's file.
@@ -61,8 +68,17 @@ class Detector:
     def __call__(self, image: Image) -> list[Detection]:
         """The plates of one image `(H, W, 3) uint8 RGB`, quads in its px, the most confident first."""
         scale = detection_scale(image.shape[1], image.shape[0], self._side)
-        prepared = prepare(image, scale)
-        output = self._network(prepared[None])[0][0]
+        detections = self._look(image, scale)
+        if any(d.confidence >= SURE for d in detections):
+            return detections
+        least = CLOSE * max(image.shape[:2])
+        detections += [d for d in self._look(image, FARTHER * scale) if quad_size(d.quad)[0] >= least]
+        detections.sort(key=lambda d: -d.confidence)
+        boxes = np.array([quad_to_box(d.quad) for d in detections], np.float32).reshape(-1, 4)
+        return [detections[i] for i in suppress(boxes)]
+
+    def _look(self, image: Image, scale: float) -> list[Detection]:
+        output = self._network(prepare(image, scale)[None])[0][0]
         return [Detection(np.asarray(d.quad / scale, dtype=np.float32), d.confidence) for d in decode_detections(output, self._threshold)]
 
 

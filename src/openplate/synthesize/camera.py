@@ -111,9 +111,9 @@ def record(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
         spread = float(picture[::2, ::2].std())
         sigma = min(rng.uniform(1, 14), 0.4 * spread + 0.5) * (0.4 + 0.6 * difficulty)
         picture = _add_noise(picture, sigma, rng.random() < 0.4, rng)
-    if rng.random() < 0.3 * difficulty:
+    if rng.random() < 0.4 * difficulty:
         soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 1.8))
-        amount = rng.uniform(0.3, 1.8)
+        amount = rng.uniform(0.3, 2.3)
         picture = np.asarray(cv2.addWeighted(picture, 1 + amount, soft, -amount, 0), dtype=np.uint8)
     if rng.random() < 0.6 * difficulty + 0.1:
         quality = round(rng.uniform(18, 92) if rng.random() < 0.6 else rng.uniform(60, 95))

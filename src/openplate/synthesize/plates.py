@@ -191,39 +191,30 @@ def _draw_row(
     """Draws the fields of a row; flowing fields are centred in the type's area and pressed together where they would not fit."""
     left, right = plate_type.area_mm
     spacing = rng.uniform(0.97, 1.03)
+    emblems = [plate_type.loose and field.gap_mm > 0.3 * field.width_mm and rng.random() < 0.75 for field in row.fields]
+    # Often a state's outline or seal has a place as wide as a character's.
+    gaps = [
+        field.gap_mm + (rng.uniform(0.5, 1.15) * (field.pitch_mm - field.gap_mm) if emblem and rng.random() < 0.7 else 0.0)
+        for field, emblem in zip(row.fields, emblems, strict=True)
+    ]
     total = 0.0
-    for field, text in zip(row.fields, texts, strict=True):
+    for field, text, gap in zip(row.fields, texts, gaps, strict=True):
         trailing = field.pitch_mm - field.width_mm
-        total += _field_width(field, text) + trailing
+        total += _field_width(field, text) + gap - field.gap_mm + trailing
     squeeze = min(1.0, (right - left) / max(total, 1.0)) * spacing if total else 1.0
     squeeze = min(squeeze, (right - left) / max(total, 1.0)) if total > right - left else squeeze
+    if plate_type.loose and total and rng.random() < 0.6:  # dies and spacing that fill the plate's width
+        squeeze = max(squeeze, min(1.25, rng.uniform(0.9, 1.0) * (right - left) / total))
     x = (left + right - total * squeeze) / 2
     height, width = plate.shape[:2]
     shift_x, shift_y = rng.uniform(-3, 3), rng.uniform(-2, 2)
-    for field, text in zip(row.fields, texts, strict=True):
+    for field, text, wide, emblem in zip(row.fields, texts, gaps, emblems, strict=True):
         fixed = field.x_mm is not None
         press = 1.0 if fixed else squeeze
-        gap = field.gap_mm * press
-        if plate_type.loose and field.gap_mm > 0.3 * field.width_mm and rng.random() < 0.6:
-            space = gap + field.pitch_mm - field.width_mm
-            # A state's outline or seal: often a compact block at half the glyphs' height, else something as high as they are.
-            compact = rng.random() < 0.65
-            high = field.height_mm * (rng.uniform(0.3, 0.5) if compact else 0.7)
-            emblem = np.zeros((max(3, round(high * hand.scale)), max(3, round(space * rng.uniform(0.75, 1.05) * hand.scale))), np.uint8)
-            _draw_emblem(emblem, rng, compact)
-            top = row.baseline_mm - field.height_mm / 2 - high / 2 + rng.uniform(-0.1, 0.1) * field.height_mm
-            most = 160 if compact else 256
-            tint = ink if rng.random() < 0.4 else _vary((rng.randrange(most), rng.randrange(most), rng.randrange(most)), rng)
-            _blend(
-                plate,
-                None,
-                emblem,
-                round((x + shift_x - (field.pitch_mm - field.width_mm)) * hand.scale),
-                round(top * hand.scale),
-                tint,
-                width,
-                height,
-            )
+        gap = wide * press
+        if emblem:
+            left_mm = x + shift_x - (field.pitch_mm - field.width_mm) * press
+            _draw_state(plate, field, row.baseline_mm, left_mm, gap + (field.pitch_mm - field.width_mm) * press, ink, hand.scale, rng)
         x = field.x_mm if field.x_mm is not None else x + gap
         colour = _vary(parse_colour(field.ink), rng) if field.ink else ink
         shown = text or field.mark
@@ -235,6 +226,34 @@ def _draw_row(
             mask = _glyph(character, glyph_w, glyph_h, hand) if text else _separator(character, glyph_w, glyph_h, rng)
             _blend(plate, relief, mask, left_px, top_px, colour, width, height)
             x += field.pitch_mm * press
+
+
+def _draw_state(
+    plate: Image, field: Field, baseline_mm: float, left_mm: float, space_mm: float, ink: tuple[int, int, int], scale: float, rng: random.Random
+) -> None:
+    """A state's outline or seal before a field: often a compact block at half the glyphs' height, plain or finely structured, else as high as they are."""
+    height, width = plate.shape[:2]
+    compact = rng.random() < 0.7
+    high = field.height_mm * (rng.uniform(0.3, 0.55) if compact else 0.7)
+    emblem = np.zeros((max(3, round(high * scale)), max(3, round(space_mm * rng.uniform(0.75, 1.05) * scale))), np.uint8)
+    if compact and rng.random() < 0.6:  # an outline that nearly fills its box, with bites out of its border
+        emblem[:] = rng.randint(150, 255)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.choice((0, emblem.shape[1])), round(rng.random() * emblem.shape[0])
+            at = at if rng.random() < 0.5 else (round(rng.random() * emblem.shape[1]), rng.choice((0, emblem.shape[0])))
+            size = round(emblem.shape[1] * rng.uniform(0.05, 0.3)), round(emblem.shape[0] * rng.uniform(0.05, 0.3))
+            cv2.ellipse(emblem, at, size, 0, 0, 360, 0, -1, cv2.LINE_AA)
+    else:
+        _draw_emblem(emblem, rng, compact)
+    if compact and rng.random() < 0.5:
+        noise = np.random.default_rng(rng.getrandbits(32))
+        lines = noise.uniform(rng.uniform(0.0, 0.6), 1.0, (rng.randint(3, 8), rng.randint(1, 5))).astype(np.float32)
+        method = cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_LINEAR
+        emblem = (emblem * cv2.resize(lines, (emblem.shape[1], emblem.shape[0]), interpolation=method)).astype(np.uint8)
+    top = baseline_mm - field.height_mm / 2 - high / 2 + rng.uniform(-0.1, 0.1) * field.height_mm
+    most = 110 if compact else 256
+    tint = ink if rng.random() < 0.5 else _vary((rng.randrange(most), rng.randrange(most), rng.randrange(most)), rng)
+    _blend(plate, None, emblem, round((left_mm + space_mm * rng.uniform(-0.05, 0.05)) * scale), round(top * scale), tint, width, height)
 
 
 def _separator(character: str, width_px: int, height_px: int, rng: random.Random) -> Mask:

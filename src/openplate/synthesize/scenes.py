@@ -164,7 +164,9 @@ def draw_window(
         anchor = rng.choice(photo.quads)
         plate_w = quad_size(anchor)[0]
         wanted = math.exp(rng.uniform(math.log(14), math.log(window * 0.95)) * 0.5 + rng.uniform(math.log(24), math.log(150)) * 0.5)
-        scale = float(np.clip(wanted / plate_w, 0.2, 3.0))
+        if rng.random() < 0.1:  # a plate close to the camera
+            wanted = math.exp(rng.uniform(math.log(window * 0.4), math.log(window * 0.95)))
+        scale = float(np.clip(wanted / plate_w, 0.2, 4.0))
         centre = anchor.mean(axis=0) * scale
         reach = max(0.0, window / 2 - wanted * 0.55)
         origin = centre - window / 2 + np.array([rng.uniform(-reach, reach), rng.uniform(-window * 0.4, window * 0.4)])

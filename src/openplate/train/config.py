@@ -46,7 +46,8 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReaderConfig:
-    """Training of a reader: `countries` empty means all formats; `photos` are data sets mixed in; `shard` crops are drawn at a time and used `passes` times.
+    """Training of a reader: `countries` empty means all formats, those of `often` are drawn twice as often as their weights say; `photos` are data sets
+    mixed in; `shard` crops are drawn at a time and used `passes` times.
 
     `network` is one of `READERS` in `networks/readers.py`, `width` multiplies its channels, `hidden` is for recurrent ones; `transformer` puts a spatial
     transformer in front. `formats` are folders of further format files; characters that these declare are added to the charset.
@@ -54,6 +55,7 @@ class ReaderConfig:
 
     loop: LoopConfig = LoopConfig()
     countries: tuple[str, ...] = ()
+    often: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     photos: tuple[str, ...] = ()
     network: str = "crnn"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,6 +52,16 @@ def chosen_formats(countries: Sequence[str], folders: Sequence[str] = ()) -> tup
     return select(known, countries) if countries else known
 
 
+def more_often(formats: Sequence[Format], countries: Sequence[str]) -> tuple[Format, ...]:
+    """The formats, those of `countries` with twice their weight.
+
+    Raises:
+        FormatError: a country is unknown.
+    """
+    chosen = {f.code for f in select(formats, countries)} if countries else set()
+    return tuple(dataclasses.replace(f, weight=f.weight * 2) if f.code in chosen else f for f in formats)
+
+
 def reader_charset(config: ReaderConfig) -> Charset:
     """The charset of all readers, and after it the characters that the chosen formats declare."""
     declared = "".join(f.characters for f in chosen_formats(config.countries, config.formats))
@@ -69,7 +80,7 @@ class DrawReaderShard:
         difficulty = config.start_difficulty + (config.difficulty - config.start_difficulty) * min(1.0, first / max(1, config.easy_steps))
         charset = reader_charset(config)
         material = load_material(config.photos, False, charset.characters)
-        formats = chosen_formats(config.countries, config.formats)
+        formats = more_often(chosen_formats(config.countries, config.formats), config.often)
         seed = config.loop.seed * 1_000_003 + number
         mixed = mix_crops(formats, material, seed, difficulty, config.views, config.real_share, config.empty_share)
         return pack(islice(mixed, config.shard), config.shard, charset)
