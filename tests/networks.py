@@ -31,13 +31,16 @@ def _save(path: Path, nodes: list[onnx.NodeProto], shape: Sequence[str | int], c
 def constant_network(path: Path, shape: Sequence[str | int], output: ArrayLike, metadata: dict[str, str]) -> Path:
     """A network for `shape` uint8 (batch first) that answers `output` (without its batch axis) to every image."""
     answer = np.asarray(output, np.float32)[None]
+    each = np.array([-1] + [1] * (answer.ndim - 1))
     nodes = [
         helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0, axes=list(range(1, len(shape)))),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "answer"], ["output"]),
+        helper.make_node("Reshape", ["nothing", "each"], ["every"]),
+        helper.make_node("Add", ["every", "answer"], ["output"]),
     ]
-    return _save(path, nodes, shape, {"zero": np.float32(0), "answer": answer}, metadata)
+    constants: dict[str, ArrayLike] = {"zero": np.float32(0), "answer": answer, "each": each}
+    return _save(path, nodes, shape, constants, metadata)
 
 
 def grey_reader(path: Path, metadata: dict[str, str] | None = None, charset: Charset = CHARSET) -> Path:

@@ -53,6 +53,15 @@ def test_reader_agrees_with_itself_on_both_engines(tmp_path: Path) -> None:
     assert sum(done) == 2
 
 
+def test_reader_that_sees_nothing_loses_what_the_other_reads(tmp_path: Path) -> None:
+    before, after = grey_reader(tmp_path / "r.onnx"), blank_reader(tmp_path / "blank.onnx")
+    crops = [LabelledCrop(paint(text), label, 8) for text, label in (("A123BC77", "A123BC77"), ("K456MH99", "K456MH99"), ("M777MM77", "M777MM78"))]
+    (found,) = compare_readings(before, [(after, "onnxruntime")], crops, RUSSIAN, silent)
+    assert (found.total, found.same, found.right_before, found.right_after, found.fixed, found.broken) == (3, 0, 2, 0, 0, 2)
+    assert found.lost == 2
+    assert found.difference == pytest.approx(8 * 2 / (32 * len(CHARSET)), abs=1e-5)  # in 8 of 32 steps the character and the blank change places
+
+
 def test_plates_found_by_both_by_one_and_by_none_are_told_apart(tmp_path: Path) -> None:
     def detector(name: str, *boxes: tuple[float, float, float, float]) -> Path:
         rows = [[3, *box_to_quad(*box).ravel()] for box in boxes]
