@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,4 +98,15 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def draw_in_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training draws its shards in a thread of the test's own process: starting another one takes seconds."""
-    monkeypatch.setattr("openplate.train.shards.ProcessPoolExecutor", lambda workers, *_, **__: ThreadPoolExecutor(workers))
+
+    class DrawnHere:
+        def __init__(self, draw: Callable[[int], Any]) -> None:
+            self._draw = draw
+
+        def __call__(self, number: int) -> Any:
+            return self._draw(number)
+
+        def end(self) -> None:
+            pass
+
+    monkeypatch.setattr("openplate.train.shards.DrawingProcess", DrawnHere)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from openplate import pipeline
-from openplate.errors import ConfigError, SourceError
+from openplate import pipeline, weights
+from openplate.errors import ConfigError, SourceError, WeightsError
 from openplate.geometry import as_quad, box_to_quad, grow_quad
 from openplate.pipeline import Options, Pipeline
 from openplate.rectify import rectify
@@ -320,6 +320,57 @@ def test_format_folder_adds_a_country(stages: Stages, tmp_path: Path) -> None:
     assert "QQ" in {f.code for f in stages.built["reader"][1]}
 
 
+def test_codes_and_folders_as_one_text_are_taken_apart() -> None:
+    options = Options(country="ru, kz", only=["ru", "kz"], formats="my,formats")
+    assert (options.country, options.only, options.formats) == (("ru", "kz"), ("ru", "kz"), ("my,formats",))
+    assert Options(country="") == Options()
+
+
+def test_codes_as_one_text_reach_the_reader(stages: Stages) -> None:
+    Pipeline(Options(country="ru,kz", only="ru"))
+    assert stages.built["reader"][2:4] == (("ru", "kz"), ("ru",))
+    Pipeline(country="ru,kz", only="ru")
+    assert stages.built["reader"][2:4] == (("ru", "kz"), ("ru",))
+
+
+def test_path_of_weights_may_be_a_text() -> None:
+    assert Options(detector="d.onnx", reader="r.onnx") == Options(detector=Path("d.onnx"), reader=Path("r.onnx"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"country": 7}, "country: expected codes such as ru,kz, got 7"),
+        ({"only": [7]}, r"only: expected codes such as ru,kz, got \[7\]"),
+        ({"formats": 7}, "formats: expected folders, got 7"),
+        ({"detector": 7}, "detector: expected the path of an .onnx file, got 7"),
+    ],
+)
+def test_option_of_another_kind_is_a_config_error(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Options(**wrong)
+
+
+@pytest.mark.parametrize("source", [["a.jpg", "b.jpg"], None, 7])
+def test_source_that_is_no_picture_is_a_source_error(stages: Stages, source: Any) -> None:
+    with pytest.raises(SourceError, match=f"expected a path or an image .*, got {type(source).__name__}; read several pictures one by one"):
+        Pipeline().read(source)
+
+
+def test_damaged_file_of_the_package_is_not_run(stages: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in weights.NETWORKS:
+        (tmp_path / f"{name}.onnx").write_bytes(b"abc")
+    weights.write_checksums(tmp_path)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    Pipeline()
+    assert list(stages.built) == ["detector", "straightener", "reader"]
+    stages.built.clear()
+    (tmp_path / "straightener.onnx").write_bytes(b"abd")
+    with pytest.raises(WeightsError, match="straightener.onnx: the file is damaged"):
+        Pipeline()
+    assert list(stages.built) == ["detector"]
+
+
 def test_equal_options_are_one_key() -> None:
     assert {Options(country=("ru",)), Options(country=("ru",)), replace(Options(), threads=2)} == {Options(country=("ru",)), Options(threads=2)}
 
@@ -375,3 +426,24 @@ def test_faint_detection_that_is_not_read_is_reported_as_unreadable(stages: Stag
     stages.first = lambda look: stages.further
     (plate,) = Pipeline().read(photo)
     assert (plate.status, plate.reading.text) == ("unreadable", "A123BC77")
+
+
+@pytest.mark.parametrize(
+    ("confidence", "quad", "text", "all_detections", "reported"),
+    [
+        (0.50, box_to_quad(10, 10, 99, 40), "", False, True),
+        (0.49, box_to_quad(10, 10, 99, 40), "", False, False),  # faint, and nothing to read in it
+        (0.49, box_to_quad(10, 10, 99, 40), "", True, True),
+        (0.49, box_to_quad(10, 10, 99, 40), "A123BC77", False, True),
+        (0.84, box_to_quad(10, 10, 101, 40), "", False, False),  # 91 px of a picture of 300 px: on such a plate there would be something to read
+        (0.85, box_to_quad(10, 10, 101, 40), "", False, True),
+        (0.84, box_to_quad(10, 10, 290, 90), "A123BC77", False, True),
+    ],
+)
+def test_detection_without_text_is_reported_when_it_is_sure(
+    stages: Stages, confidence: float, quad: Quad, text: str, all_detections: bool, reported: bool
+) -> None:
+    stages.detections = [Detection(quad, confidence)]
+    stages.first = lambda look: reading(text, 0.99) if text else NOTHING
+    plates = Pipeline(Options(all_detections=all_detections)).read(np.zeros((200, 300, 3), np.uint8))
+    assert [p.reading.text for p in plates] == ([text] if reported else [])

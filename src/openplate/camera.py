@@ -46,9 +46,18 @@ def load_camera(path: Path) -> Camera:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected a TOML file: {error}") from None
     try:
-        return _settings(Camera, data, "")
+        return parse_camera(data)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def parse_camera(data: Mapping[str, Any]) -> Camera:
+    """The camera that a table describes, such as a TOML file's or a JSON object.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is wrong; names the key.
+    """
+    return _settings(Camera, data, "")
 
 
 def _settings(kind: type[Settings], data: Any, where: str) -> Settings:

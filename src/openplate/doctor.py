@@ -29,10 +29,20 @@ class InstalledEngine:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """A file of the package's weights as it lies there; `sha256` in hexadecimal digits."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What was found. `packages` are versions by name; `networks` is by the network's name; `faults` is empty when everything works."""
 
     packages: dict[str, str]
+    weights: tuple[WeightsFile, ...]
     engines: tuple[InstalledEngine, ...]
     networks: dict[str, EngineReport]
     tests: tuple[SelfTest, ...]
@@ -43,6 +53,7 @@ class Diagnosis:
         return {
             "version": JSON_VERSION,
             "packages": self.packages,
+            "weights": {w.name: {"bytes": w.size_bytes, "sha256": w.sha256} for w in self.weights},
             "engines": {e.name: {"version": e.version, "devices": list(e.devices)} for e in self.engines},
             "networks": {name: report.as_json() for name, report in self.networks.items()},
             "selftest": [
@@ -73,7 +84,7 @@ def diagnose(*, engine: str = "auto", device: str = "cpu", precision: str = "aut
     faults += [f"self-test: {t.network} is off by {t.error:.2g}, at most {t.tolerance:.2g} is right" for t in tests if not t.passed]
     engines = tuple(InstalledEngine(name, engine_version(name), engine_devices(name)) for name in installed_engines())
     reports = {name: network.report for name, network in networks.items()}
-    return Diagnosis(_versions(), engines, reports, tuple(tests), tuple(dict.fromkeys(faults)))
+    return Diagnosis(_versions(), _weights_files(), engines, reports, tuple(tests), tuple(dict.fromkeys(faults)))
 
 
 def as_text(diagnosis: Diagnosis) -> str:
@@ -88,8 +99,14 @@ def as_text(diagnosis: Diagnosis) -> str:
     for test in diagnosis.tests:
         verdict = "passed" if test.passed else "FAILED"
         lines.append(f"{'self-test':<14}{test.network} {verdict}: error {test.error:.1e} of at most {test.tolerance:.0e}, {test.agreement:.1%} agree")
+    lines += [f"{'weights':<14}{w.name:<18}{w.size_bytes:>10,} bytes  SHA-256 {w.sha256[:12]}" for w in diagnosis.weights]
     lines += [f"{'WRONG':<14}{fault}" for fault in diagnosis.faults] or [f"{'weights':<14}all files are as shipped"]
     return "\n".join(lines)
+
+
+def _weights_files() -> tuple[WeightsFile, ...]:
+    paths = (*(weights.network_path(name) for name in weights.NETWORKS), weights.reference_path())
+    return tuple(WeightsFile(path.name, path.stat().st_size, weights.sha256(path)) for path in paths if path.is_file())
 
 
 def _versions() -> dict[str, str]:

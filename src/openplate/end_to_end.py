@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,16 @@ class OnePass:
         calibration = Calibration(float(metadata.get("openplate.slope", 1)), float(metadata.get("openplate.offset", 0)))
         self.decoder = Decoder(formats, Charset(metadata["openplate.characters"]), country, only, calibration, int(metadata.get("openplate.rows", 2)))
         self.report = self.look.report
+
+    def hinting(self, formats: Sequence[Format], country: Sequence[str], only: Sequence[str]) -> OnePass:
+        """The same network with other hints.
+
+        Raises:
+            FormatError: a country code is not known.
+        """
+        other = copy.copy(self)
+        other.decoder = self.decoder.hinting(formats, country, only)
+        return other
 
     def __call__(self, image: Image, unsure: Callable[[Reading], bool], margins: Sequence[tuple[float, float]]) -> list[ReadDetection]:
         """Finds and reads the plates of one image `(H, W, 3) uint8 RGB`, the most confident first; see `read`."""

@@ -35,3 +35,15 @@ class FetchError(OpenPlateError):
 
 class StoreError(OpenPlateError):
     """The database or the evidence cannot be used as asked: not reachable, of a newer version, damaged, or a query or an entry is wrong."""
+
+
+class ServiceError(OpenPlateError):
+    """The service cannot be reached, or refused a call.
+
+    `status` is the HTTP status, None when no answer came; `retry_after_s` says when to come again, None when the service did not say so.
+    """
+
+    def __init__(self, message: str, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s

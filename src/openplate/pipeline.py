@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from openplate.rectify import rectify
 from openplate.sources import read_image
 from openplate.straighten import Straightener
 from openplate.types import Crop, Detection, EngineReport, Frame, Image, Milliseconds, PhotoResult, Plate, Quad, Reading
-from openplate.weights import detector_path, reader_path, straightener_path
+from openplate.weights import as_shipped, detector_path, reader_path, straightener_path
 
 SURE = 0.98
 """A reading at least this sure from one crop is not looked at again."""
@@ -31,7 +33,23 @@ HOPELESS = 0.03
 """A reading less sure than this after one look is not helped by others; most are no plates."""
 LOOKS = ((0.03, 0.08), (-0.02, -0.06), (0.0, 0.0))
 """Margins by which the quad is changed for further looks at a plate that was not read surely; the last one is the detector's own quad."""
+TEXTLESS = 0.5
+"""A detection in which no text is seen is reported from this detection confidence on; most of the fainter ones are windows, lamps and signs."""
+TEXTLESS_WIDE = 0.85
+"""The same for detections wider than `WIDE`: in a plate of that size there would be something to read."""
+WIDE = 0.3
+"""As a part of the picture's longer side."""
 MODELS = ("two-stage", "end-to-end")
+
+
+def _as_texts(name: str, value: object) -> tuple[str, ...]:
+    """The codes "ru,kz" or ["ru", "kz"], a folder or several, as texts."""
+    if isinstance(value, str) and name != "formats":
+        return tuple(code.strip() for code in value.split(",") if code.strip())
+    entries = [value] if isinstance(value, (str, PathLike)) else value
+    if not isinstance(entries, Iterable) or not all(isinstance(entry, (str, PathLike)) for entry in entries):
+        raise ConfigError(f"{name}: expected {'folders' if name == 'formats' else 'codes such as ru,kz'}, got {value!r}")
+    return tuple(str(entry) for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +58,17 @@ class Options:
 
     `country` is a soft hint, `only` a strict one (codes such as "ru"); plates under `min_confidence` are unreadable; `engine`, `device`, `precision` and
     `threads` as in `openplate.engine.open_network`; `detector` and `reader` replace the shipped weights; `formats` are folders with further format files.
-    `model` is one of `MODELS`: "end-to-end" finds and reads with one network, whose first file `detector` names.
+    `model` is one of `MODELS`: "end-to-end" finds and reads with one network, whose first file `detector` names. `all_detections` reports faint and
+    outsized detections without text too.
+
+    Codes may come as one text too, "ru,kz", and `formats` as one folder; they are kept as tuples.
+
+    Raises:
+        ConfigError: the codes, a file or a folder are no texts.
     """
 
-    country: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
+    country: Sequence[str] = ()
+    only: Sequence[str] = ()
     min_confidence: float = 0.5
     engine: str = "auto"
     device: str = "cpu"
@@ -52,8 +76,18 @@ class Options:
     threads: int = 1
     detector: Path | None = None
     reader: Path | None = None
-    formats: tuple[str, ...] = ()
+    formats: Sequence[str] = ()
     model: str = "two-stage"
+    all_detections: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("country", "only", "formats"):
+            object.__setattr__(self, name, _as_texts(name, getattr(self, name)))
+        for name in ("detector", "reader"):
+            path = getattr(self, name)
+            if path is not None and not isinstance(path, (str, PathLike)):
+                raise ConfigError(f"{name}: expected the path of an .onnx file, got {path!r}")
+            object.__setattr__(self, name, None if path is None else Path(path))
 
 
 class Pipeline:
@@ -62,7 +96,7 @@ class Pipeline:
     Raises:
         ConfigError: `min_confidence` is not within 0-1, or there is no such model.
         FormatError: a country code or a format file is wrong.
-        WeightsError: a weights file is missing or of another kind.
+        WeightsError: a weights file is missing or of another kind, or one of the package is damaged.
         EngineError: the engine, device or precision is not available.
     """
 
@@ -79,17 +113,14 @@ class Pipeline:
         model: str | None = None,
     ) -> None:
         given = {"min_confidence": min_confidence, "engine": engine, "precision": precision, "threads": threads, "model": model}
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        for name, codes in (("country", country), ("only", only)):
-            if codes is not None:
-                changes[name] = tuple(codes.replace(" ", "").split(",")) if isinstance(codes, str) else tuple(codes)
+        changes: dict[str, Any] = {name: value for name, value in (given | {"country": country, "only": only}).items() if value is not None}
         options = replace(options, **changes)
         if not 0 <= options.min_confidence <= 1:
             raise ConfigError(f"min_confidence: expected 0 to 1, got {options.min_confidence}")
         if options.model not in MODELS:
             raise ConfigError(f"model: expected one of {', '.join(MODELS)}, got {options.model!r}")
         self.options = options
-        formats = load_formats(*options.formats)
+        self._formats = formats = load_formats(*options.formats)
         run = (options.engine, options.device, options.precision, options.threads)
         self._one_pass: OnePass | None = None
         if options.model == "end-to-end":
@@ -99,23 +130,41 @@ class Pipeline:
                 )
             self._one_pass = OnePass(options.detector, formats, options.country, options.only, *run)
         else:
-            self._detector = open_detector(options.detector or detector_path(), *run)
-        self._straightener = Straightener(straightener_path(), *run)
-        self._reader = Reader(options.reader or reader_path(), formats, options.country, options.only, *run)
+            self._detector = open_detector(options.detector or as_shipped(detector_path()), *run)
+        self._straightener = Straightener(as_shipped(straightener_path()), *run)
+        self._reader = Reader(options.reader or as_shipped(reader_path()), formats, options.country, options.only, *run)
         self.engine: EngineReport = self._reader.report
+
+    def hinting(self, country: Sequence[str] = (), only: Sequence[str] = (), min_confidence: float = 0.5) -> Pipeline:
+        """A pipeline with other hints, which shares this one's networks: made in a tenth of a second.
+
+        Raises:
+            ConfigError: `min_confidence` is not within 0-1.
+            FormatError: a country code is wrong.
+        """
+        if not 0 <= min_confidence <= 1:
+            raise ConfigError(f"min_confidence: expected 0 to 1, got {min_confidence}")
+        other = copy.copy(self)
+        other.options = options = replace(self.options, country=country, only=only, min_confidence=min_confidence)
+        if options.country != self.options.country or options.only != self.options.only:
+            other._reader = self._reader.hinting(self._formats, options.country, options.only)
+            other._one_pass = self._one_pass and self._one_pass.hinting(self._formats, options.country, options.only)
+        return other
 
     def read(self, source: Image | Path | str) -> list[Plate]:
         """The plates of an image `(H, W, 3) uint8 RGB`, or of a file (its first frame).
 
         Raises:
-            SourceError: the file cannot be read, or the array is not an image.
+            SourceError: the file cannot be read, the array is not an image, or the source is something else.
         """
         if isinstance(source, np.ndarray):
             if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8 or min(source.shape[:2]) < 8:
                 raise SourceError(f"expected an image as (H, W, 3) uint8 RGB of at least 8 px, got {source.shape} {source.dtype}")
             frame = Frame(source, "")
-        else:
+        elif isinstance(source, (str, PathLike, bytes)):
             frame = read_image(source)[0]
+        else:
+            raise SourceError(f"expected a path or an image (H, W, 3) uint8 RGB, got {type(source).__name__}; read several pictures one by one")
         return list(self.read_frame(frame).plates)
 
     def read_frame(self, frame: Frame, decode_ms: float = 0.0) -> PhotoResult:
@@ -133,6 +182,7 @@ class Pipeline:
             self._plate(Detection(quad, d.confidence), self._read(frame.image, quad, d.quad, crop))
             for d, quad, crop in zip(detections, refined, crops, strict=True)
         ]
+        plates = self._worth_reporting(plates, frame.image)
         times = Milliseconds(decode_ms, *(1000 * (b - a) for a, b in ((started, detected), (detected, rectified), (rectified, time.perf_counter()))))
         return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), self.engine, times)
 
@@ -142,7 +192,7 @@ class Pipeline:
         look = one_pass.look(frame.image)
         looked = time.perf_counter()
         found = one_pass.read(look, lambda reading: HOPELESS <= reading.confidence < SURE, LOOKS[:-1])
-        plates = [self._plate(entry.detection, entry.reading) for entry in found]
+        plates = self._worth_reporting([self._plate(entry.detection, entry.reading) for entry in found], frame.image)
         times = Milliseconds(decode_ms, 1000 * (looked - started), 0.0, 1000 * (time.perf_counter() - looked))
         return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), one_pass.report, times)
 
@@ -202,6 +252,14 @@ class Pipeline:
             return reading
         others = [rectify(image, grow_quad(q, *margin)) for q, margin in zip((quad, quad, coarse), LOOKS, strict=True)]
         return self._reader.decoder.decode([first, *(self._reader.log_probabilities(other) for other in others)])
+
+    def _worth_reporting(self, plates: Sequence[Plate], image: Image) -> list[Plate]:
+        """The plates with a text, and of those without one the sure detections."""
+
+        def least(plate: Plate) -> float:
+            return TEXTLESS_WIDE if quad_size(plate.detection.quad)[0] > WIDE * max(image.shape[:2]) else TEXTLESS
+
+        return [p for p in plates if self.options.all_detections or p.reading.text or p.detection.confidence >= least(p)]
 
     def _plate(self, detection: Detection, reading: Reading) -> Plate:
         if not reading.text:

@@ -72,6 +72,8 @@ def _plate_as_json(plate: Plate) -> dict[str, Any]:
         "candidates": [{"text": c.text, "confidence": shown_confidence(c.confidence), "format": c.format} for c in reading.candidates],
         "country": reading.country,
         "format": reading.format,
+        "country_confidence": shown_if_known(reading.country_confidence),
+        "format_confidence": shown_if_known(reading.format_confidence),
         "lines": reading.lines,
         "quad": [[round(float(x), 2), round(float(y), 2)] for x, y in plate.detection.quad],
         "detection_confidence": shown_confidence(plate.detection.confidence),
@@ -82,6 +84,11 @@ def _plate_as_json(plate: Plate) -> dict[str, Any]:
 def shown_confidence(confidence: float, scale: int = 10_000) -> float:
     """Cut to four digits, never rounded up: what is printed as 0.99 is at least 0.99."""
     return math.floor(round(float(confidence) * scale, 6)) / scale
+
+
+def shown_if_known(confidence: float | None) -> float | None:
+    """As `shown_confidence`; None for None."""
+    return None if confidence is None else shown_confidence(confidence)
 
 
 def _table_line(cells: Iterator[str] | tuple[str, ...]) -> str:

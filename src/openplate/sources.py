@@ -12,6 +12,8 @@ import os
 import re
 import secrets
 import stat
+import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 274, 322, 323
 _MAX_TILE_PX, _MAX_TAGS = 8192, 4096
+_STDERR = 2
 
 Size = tuple[int, int]
 
@@ -139,6 +142,55 @@ def write_image(path: Path, image: Image, quality: int = 92) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+_DAMAGE = re.compile(r"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression sequence|Invalid SOS parameters")
+_PADDING = re.compile(r"Corrupt JPEG data: \d{1,2} extraneous bytes before marker 0xd9")
+"""Some cameras fill a picture up with a few bytes before its end; nothing of it is lost."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What decoders wrote to stderr while `overhear_decoder` listened; complete once that has ended."""
+
+    text: str = ""
+
+    def damage(self, label: str) -> SourceError | None:
+        """What is wrong with the JPEG picture `label` that was decoded all the same; None when nothing was said of damage.
+
+        Decoders of other kinds give damaged pictures up, or talk of what does no harm.
+        """
+        said = [line.strip() for line in self.text.splitlines() if _DAMAGE.match(line) and not _PADDING.match(line)]
+        if not said:
+            return None
+        return SourceError(f"{label}: expected a whole JPEG picture, got a damaged one ({said[0]}); parts of it may be wrong or grey, copy it again")
+
+
+@contextlib.contextmanager
+def overhear_decoder() -> Iterator[Heard]:
+    """Keeps what decoders themselves write to stderr from it, in the whole process: for programs that read one picture at a time.
+
+    The JPEG decoder says on stderr alone that it went on over damaged data, and not of which file.
+    """
+    heard = Heard()
+    sys.stderr.flush()
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # a program without stderr
+        yield heard
+        return
+    try:
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), _STDERR)
+            try:
+                yield heard
+            finally:
+                sys.stderr.flush()
+                os.dup2(kept, _STDERR)
+                file.seek(0)
+                heard.text = file.read().decode(errors="replace")
+    finally:
+        os.close(kept)
 
 
 def silence_codecs() -> None:

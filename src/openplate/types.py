@@ -47,7 +47,7 @@ class Character:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One possible text with its posterior. `format` is `COUNTRY/type` or None when no known format fits."""
+    """One possible text with its probability. `format` is `COUNTRY/type` or None when no known format fits."""
 
     text: str
     confidence: float
@@ -59,7 +59,9 @@ class Reading:
     """What a reader says of one crop.
 
     `text` is the best candidate, "" when nothing was read; `confidence` is the calibrated probability that the whole text is right;
-    `country` and `format` are None when no known format fits; `lines` is 1 or 2; `candidates` are sorted, best first, and include `text`.
+    `country` and `format` are None when no known format fits; `lines` is 1 or 2; `candidates` are sorted, best first, include `text`, and their
+    confidences sum to at most 1. `country_confidence` and `format_confidence` are the probabilities that country and format are right if the text is,
+    among the formats that are known and allow it; None when none does.
     """
 
     text: str
@@ -69,6 +71,8 @@ class Reading:
     country: str | None
     format: str | None
     lines: int
+    country_confidence: float | None = None
+    format_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,6 +46,16 @@ def test_table_names_what_runs(folder: Path) -> None:
     assert "weights       all files are as shipped" in result.stdout.splitlines()
 
 
+def test_weights_files_are_told_with_size_and_checksum(folder: Path) -> None:
+    (folder / "reader.onnx").write_bytes(b"abc")
+    # SHA-256 of "abc", from FIPS 180-2, appendix B.1
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert f"weights       reader.onnx                3 bytes  SHA-256 {digest[:12]}" in CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
+    found = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["weights"]
+    assert list(found) == ["detector.onnx", "straightener.onnx", "reader.onnx", "reference.npz"]
+    assert found["reader.onnx"] == {"bytes": 3, "sha256": digest}
+
+
 def test_missing_network_is_a_fault_and_exit_code_1(folder: Path) -> None:
     (folder / "reader.onnx").unlink()
     result = CliRunner().invoke(main, ["doctor", "--json"])

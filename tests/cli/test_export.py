@@ -9,6 +9,7 @@ from openplate.engine import open_network
 from openplate.evaluate.calibrate import Mapping
 from openplate.export import ship
 from tests.export.conftest import write_checkpoint
+from tests.networks import constant_network
 
 
 def test_checkpoint_is_exported_beside_itself_and_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +22,17 @@ def test_checkpoint_is_exported_beside_itself_and_shipped(tmp_path: Path, monkey
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["onnxruntime", "openvino"]
     assert (tmp_path / "straightener.onnx").read_bytes() == shipped.read_bytes()
     assert weights.checksums() == {"straightener.onnx": weights.sha256(shipped)}
+
+
+def test_exported_file_is_shipped_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "FOLDER", tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    file = tmp_path / "best.int8.onnx"
+    constant_network(file, ("n", "h", "w", 3), [[0.0] * 9], {"openplate.kind": "detector"})
+    result = CliRunner().invoke(main, ["export", str(file), "--ship"])
+    shipped = tmp_path / "weights" / "detector.onnx"
+    assert (result.exit_code, result.stdout) == (0, f"{shipped}\n")
+    assert shipped.read_bytes() == file.read_bytes()
 
 
 def test_reader_is_calibrated_on_the_photos_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +87,11 @@ def test_checkpoint_whose_int8_file_fails_writes_nothing(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize(
     ("arguments", "fault"),
-    [(["reader.onnx"], "of an .onnx file only --int8 can be made"), (["best.pt", "--int8", "--ship"], "--ship is for the floating point file")],
+    [
+        (["reader.onnx"], "of an .onnx file only --int8 can be made"),
+        (["best.pt", "--int8", "--ship"], "--ship is for the floating point file"),
+        (["reader.onnx", "--ship", "--calibrate"], "leave --out and --calibrate out"),
+    ],
 )
 def test_options_that_do_not_go_together_are_a_usage_error(arguments: list[str], fault: str) -> None:
     result = CliRunner().invoke(main, ["export", *arguments])

@@ -36,6 +36,16 @@ def test_country_added_in_a_folder_is_listed_with_its_example(tmp_path: Path) ->
     ]
 
 
+def test_long_names_and_wide_characters_leave_the_columns_in_line(tmp_path: Path) -> None:
+    long = ONE_TYPE.replace('"car"', '"very-long-name-of-a-type"').replace('"AB"', '"AB3456789012345"')
+    (tmp_path / "zz.toml").write_text(long)
+    result = CliRunner().invoke(main, ["formats", "--formats", str(tmp_path), "--country", "zz"])
+    assert result.stdout.splitlines()[1] == "       very-long-name-of-a-type  AB3456789012345C  2 lines  300×100 mm   cars"
+    chinese = CliRunner().invoke(main, ["formats", "--formats", str(tmp_path), "--country", "zz,cn"]).stdout.splitlines()
+    # a province's character takes two places: its line is as much shorter
+    assert {line.index(" line") + sum(c >= "一" for c in line[: line.index(" line")]) for line in chinese if " line" in line} == {52}
+
+
 def test_json_holds_code_types_and_sizes(tmp_path: Path) -> None:
     (tmp_path / "zz.toml").write_text(ONE_TYPE)
     result = CliRunner().invoke(main, ["formats", "--formats", str(tmp_path), "--country", "ZZ", "--json"])

@@ -154,6 +154,19 @@ def test_damaged_picture_leaves_one_line_on_the_real_stderr(folder: Path, capfd:
     assert capfd.readouterr().err == ""
 
 
+def test_jpeg_damaged_in_the_middle_is_read_and_named_in_one_line(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    noise = cv2.resize(np.random.default_rng(1).integers(0, 256, (12, 25, 3), dtype=np.uint8), (200, 96))
+    jpeg = encode_image(noise, ".jpg")
+    (folder / "half.jpg").write_bytes(jpeg[: len(jpeg) // 2] + jpeg[-2:])  # the last two bytes are the end marker
+    (folder / "padded.jpg").write_bytes(jpeg[:-2] + bytes(7) + jpeg[-2:])
+    result = run("half.jpg", "padded.jpg", "--jsonl")
+    assert result.exit_code == 1
+    assert [json.loads(line)["image"] for line in result.stdout.splitlines()] == ["half.jpg", "padded.jpg"]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: half.jpg: expected a whole JPEG picture, got a damaged one (Corrupt JPEG data: premature end of data segment); ")
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("option", "plates"), [("--json", 1), ("--csv", 1), ("--jsonl", 1)])
 def test_ctrl_c_prints_what_was_done_and_ends_with_130(
     folder: Path, fake: type[FakePipeline], monkeypatch: pytest.MonkeyPatch, option: str, plates: int
@@ -178,6 +191,23 @@ def test_frames_of_one_file_are_numbered(folder: Path) -> None:
     assert [photo["image"] for photo in photos] == ["scan.tif", "scan.tif#2"]
     assert [photo["plates"][0]["text"] for photo in photos] == ["A050AA77", "A060AA77"]
     assert names(folder / "out") == ["scan.annotated.jpg", "scan.frame2.annotated.jpg"]
+
+
+def test_frames_of_one_file_share_a_number(folder: Path) -> None:
+    save(folder / "in/m.png", 100, 40)
+    pages = [np.full((48, 100, 3), level, np.uint8) for level in (50, 60)]
+    assert cv2.imwritemulti("in/m.tif", pages)
+    assert run("in/m.png", "in/m.tif", "--crops", "out").exit_code == 0
+    assert names(folder / "out") == ["m-2.frame2.plate1.png", "m-2.plate1.png", "m.plate1.png"]
+    levels = [int(read_image(folder / "out" / name)[0].image[0, 0, 0]) for name in names(folder / "out")]
+    assert levels == [60, 50, 40]
+
+
+def test_frame_whose_name_another_file_took_moves_its_whole_file(folder: Path) -> None:
+    save(folder / "in/m.frame2.png", 100, 40)
+    assert cv2.imwritemulti("in/m.tif", [np.full((48, 100, 3), level, np.uint8) for level in (50, 60)])
+    assert run("in/m.frame2.png", "in/m.tif", "--crops", "out").exit_code == 0
+    assert names(folder / "out") == ["m-2.frame2.plate1.png", "m-2.plate1.png", "m.frame2.plate1.png"]
 
 
 def test_cropped_reads_the_whole_picture_as_a_plate(folder: Path) -> None:
@@ -226,6 +256,27 @@ def test_picture_that_cannot_be_saved_is_named_and_its_result_is_printed(folder:
     assert len(result.stdout.splitlines()) == 2
     assert result.stderr.startswith("error: out/a.annotated.jpg: cannot be written: ")
     assert names(folder / "out") == ["a.annotated.jpg", "c.annotated.jpg"]
+
+
+def test_input_behind_a_link_is_not_written_over(folder: Path) -> None:
+    save(folder / "out/a.plate1.png", 100, 30)
+    (folder / "link.png").symlink_to(folder / "out/a.plate1.png")
+    assert run("in/a.png", "link.png", "--crops", "out").exit_code == 0
+    assert read_image("link.png")[0].image[0, 0, 0] == 30
+    assert names(folder / "out") == ["a-2.plate1.png", "a.plate1.png", "link.plate1.png"]
+
+
+def test_picture_is_saved_before_its_result_is_printed(folder: Path) -> None:
+    class Gone:
+        def add(self, result: PhotoResult) -> None:
+            raise BrokenPipeError
+
+        def close(self) -> None:
+            pass
+
+    with pytest.raises(BrokenPipeError):
+        read_all(FakePipeline(), [Path("in/a.png")], Gone(), Pictures(None, None, Path("out")), cropped=False)
+    assert names(folder / "out") == ["a.blurred.jpg"]
 
 
 def test_no_option_leaves_every_default(folder: Path, fake: type[FakePipeline]) -> None:

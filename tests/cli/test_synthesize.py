@@ -5,10 +5,13 @@ import pytest
 from click.testing import CliRunner
 
 from openplate.cli import main
+from openplate.cli.synthesize import synthesize
 from openplate.clips import load_clips, load_truth
 from openplate.dataset import load_dataset
 from openplate.formats import Automaton, load_formats, select
+from openplate.sources import read_image
 from openplate.synthesize import glyphs
+from openplate.train.config import ReaderConfig
 from tests.conftest import label
 
 
@@ -20,6 +23,47 @@ def test_crops_are_a_data_set_of_the_countries_asked_for(tmp_path: Path) -> None
     types = {f.code: Automaton(f.types) for f in select(load_formats(), ["RU", "KZ"])}
     assert len(plates) == 6
     assert all(types[p.country].matches(p.text or "") for p in plates)
+
+
+def test_number_of_workers_does_not_change_the_crops(tmp_path: Path) -> None:
+    for workers in ("1", "2"):
+        arguments = ["--country", "ru", "--count", "70", "--difficulty", "0", "--workers", workers, "--out", str(tmp_path / workers)]
+        assert CliRunner().invoke(main, ["synthesize", "crops", *arguments]).exit_code == 0
+    one, two = ([p.read_bytes() for p in sorted((tmp_path / name).rglob("*.*"))] for name in "12")
+    assert len(one) == 71 and one == two
+
+
+def test_crops_are_as_hard_as_those_that_training_ends_with() -> None:
+    (option,) = (p for p in synthesize.params if p.name == "difficulty")
+    assert option.default == ReaderConfig().difficulty == 0.85
+
+
+def test_sheet_stands_beside_the_real_plates(make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    real = make_dataset([label("A1")])
+    arguments = ["--country", "ru", "--count", "2", "--sheet", str(tmp_path / "sheet.png"), "--beside", str(real)]
+    result = CliRunner().invoke(main, ["synthesize", "crops", *arguments, "--out", str(tmp_path / "drawn")])
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'drawn'}\n")
+    assert read_image(tmp_path / "sheet.png")[0].image.shape == (138, 2 * 248 + 8 + 6 + 248 + 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments", "code", "fault"),
+    [
+        ("crops", ["--beside", "real"], 2, "--beside DIR belongs to --sheet PNG"),
+        ("sequences", ["--sheet", "sheet.png"], 2, "of sequences there is none"),
+        ("crops", ["--sheet", "sheet.pdf"], 1, "got '.pdf'"),
+        ("crops", ["--sheet", "sheet.png", "--beside", "nowhere"], 1, "nowhere: expected a folder"),
+        ("crops", ["--workers", "0"], 2, "--workers"),
+    ],
+)
+def test_wrong_sheets_and_workers_are_refused_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, arguments: list[str], code: int, fault: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["synthesize", what, "--country", "ru", *arguments, "--out", "out"])
+    assert result.exit_code == code
+    assert fault in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_scenes_have_the_size_asked_for(tmp_path: Path) -> None:

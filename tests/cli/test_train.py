@@ -53,9 +53,39 @@ def test_interruption_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr("openplate.train.loop.train", interrupted)
-    result = CliRunner().invoke(main, ["train", "reader", str(write(tmp_path, "reader")), "--out", str(tmp_path / "run")])
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert f"interrupted; the same command goes on from {tmp_path / 'run' / 'last.pt'}" in result.stderr
+    arguments = ["train", "reader", str(write(tmp_path, "reader")), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "interrupted; the same command starts anew; there was no checkpoint yet\n"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/last.pt").touch()
+    assert CliRunner().invoke(main, arguments).stderr == f"interrupted; the same command goes on from {tmp_path / 'run' / 'last.pt'}\n"
+
+
+@pytest.mark.parametrize("network", ["reader", "detector", "straightener", "end-to-end"])
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ('photos = ["there", "nowhere", "empty"]', "found no labels.jsonl in nowhere, empty; fetch or convert them"),
+        ('countries = ["xx"]', "country 'xx' is not known"),
+    ],
+    ids=["data set", "country"],
+)
+def test_what_a_config_names_and_is_missing_is_told_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str, key: str, message: str
+) -> None:
+    def started(*_: object, **__: object) -> Path:
+        raise AssertionError("training began")
+
+    monkeypatch.setattr("openplate.train.loop.train", started)
+    monkeypatch.chdir(tmp_path)
+    for name in ("there", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "there/labels.jsonl").touch()
+    (tmp_path / "run.toml").write_text(key)
+    result = CliRunner().invoke(main, ["train", network, "run.toml"])
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from openplate.formats import Automaton, Format, PlateType, Row, load_formats, select
@@ -18,6 +20,8 @@ GLYPHS = {"gost", "ga36", "din", "fe", "uk", "us", "mercosur", "plain"}
 
 MATCHES = """
 ru A123BC77 1 | X777XX199 1 | M001MM97 1A | AB12377 1B | AA123477 2 | 1234AB77 4 | 1234AB15 military | A123477 police | AB123C77 transit
+ru A123BC702 1 | A123BC754 1 | A123BC158 1 | A123BC323 1 | A123BC778 1 | A123BC224 1 | A123BC20 1 | AB1234702 2 | AB12320 1B
+ru A123BC601 1-unlisted | A123BC901 1A-unlisted
 cn 京A12345 blue | 粤B1234A yellow | 苏E1234挂 trailer | 京A1234警 police | 沪AD12345 green-small | 粤B12345D green-large
 cn 粤Z1234港 border | 皖A1234学 training
 at W12345A vienna | W4567CX one | G123AB one | GU123AB two | ME639A two | PDXN1 custom-one | ZE248KJ two-line
@@ -63,7 +67,7 @@ any AB12CD one-line | 1234 short | 123456789 one-line-gap | X1Y2Z3 two-line
 """
 
 REFUSED = """
-ru A123BC00 Q123BC77 A123BD77 A123BC7 А123ВС77 D123AB77 A123BC20
+ru A123BC00 Q123BC77 A123BD77 A123BC7 А123ВС77 D123AB77 A123BC100 A123BC077 A123BC1777 A1234601
 cn 京I12345 京A1234I 京A1O345 A12345 京A123456 京D12345挂
 cz 0A23456 1G23456 1AO1234 1A2345X
 de XYZQAB123 BAB12345 QAB1 BAB01E2 ÖAB123 BÄB123
@@ -181,6 +185,21 @@ def test_main_countries_weigh_more_than_all_others() -> None:
 def test_only_the_formats_without_a_grammar_are_loose() -> None:
     assert {t.country for t in TYPES if t.loose} == {"US", "ANY"}
     assert all(t.loose for t in TYPES if t.country in ("US", "ANY"))
+
+
+def test_region_that_is_not_listed_is_never_taken_for_a_listed_one() -> None:
+    automaton = Automaton(country("ru").types)
+    assert [t.id for t in automaton.matches("A123BC601")] == ["1-unlisted", "1A-unlisted"]
+    listed = next(t for t in country("ru").types if t.id == "1").pieces[-1].choices
+    assert len(listed) == 167 + 10
+    assert all("1" in [t.id for t in automaton.matches("A123BC" + code)] for code in listed)
+
+
+def test_regions_that_are_only_read_are_never_drawn() -> None:
+    rng = random.Random(0)
+    drawn = {"".join(country("ru").types[0].sample(rng))[6:] for _ in range(4000)}
+    assert len(drawn) == 167
+    assert not drawn & {"20", "158", "323", "702", "754", "778"}
 
 
 def test_two_line_types_exist_for_the_countries_that_have_them() -> None:

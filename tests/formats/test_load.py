@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,7 @@ def test_unknown_code_gives_error_that_lists_the_known() -> None:
     ("old", "new", "said"),
     [
         ('name = "Atlantis"', 'name = "Atlantis"\ncolor = "red"', r"the file: unknown key 'color'"),
-        ('title = "cars"', 'title = "cars"\nwidth_mm = 1', r"type car: .*unknown key 'width_mm'"),
+        ('title = "cars"', 'title = "cars"\nwidth_mm = 1', r"atlantis.toml: type car: unknown key 'width_mm'"),
         ("baseline_mm = 92,", "baseline_mm = 92, base = 1,", r"row: unknown key 'base'"),
         ('mark = "-",', 'mark = "-", colour = "#000000",', r"field: unknown key 'colour'"),
         ('mark = "-",', 'mark = "-", text = "A",', r"either 'text' \(read\) or 'mark'"),
@@ -103,6 +105,38 @@ def test_wrong_file_gives_format_error_with_file_and_reason(tmp_path: Path, old:
     with pytest.raises(FormatError, match=said) as caught:
         load_formats(str(tmp_path))
     assert str(caught.value).startswith(str(file))
+
+
+ALSO = '[also_read]\ntown = ["OLD", "NEW"]\n\n[[types]]'
+
+
+def test_what_is_also_read_is_matched_and_counted_and_never_drawn() -> None:
+    (before,) = parse_format(ATLANTIS, "aq.toml").types
+    (after,) = parse_format(changed("[[types]]", ALSO), "aq.toml").types
+    assert [t.id for t in Automaton([after]).matches("NEW45")] == ["car"]
+    assert after.log_size == pytest.approx(math.log(4 * 1100))  # four towns, 100 + 1000 numbers
+    first, second = random.Random(3), random.Random(3)
+    assert [after.sample(first) for _ in range(200)] == [before.sample(second) for _ in range(200)]  # to the last bit what was drawn before
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('village = ["OLD"]', r"also_read.village: expected the name of a class, one of L, d, town"),
+        ('town = ["TRI"]', r"also_read.town: .*none that the class has already"),
+        ('town = ["OLD", "OLD"]', r"also_read.town: .*none twice"),
+        ("town = []", r"also_read.town: expected characters, or a list of strings"),
+        ('town = ["old"]', r"also_read.town: character 'o' is not in the charset"),
+    ],
+)
+def test_wrong_table_of_what_is_also_read_gives_format_error(table: str, said: str) -> None:
+    with pytest.raises(FormatError, match=rf"aq.toml: {said}"):
+        parse_format(changed("[[types]]", f"[also_read]\n{table}\n\n[[types]]"), "aq.toml")
+
+
+def test_country_of_which_nothing_is_drawn_gives_format_error() -> None:
+    with pytest.raises(FormatError, match=r"aq.toml: types: expected at least one \[\[types\]\] table without drawn = false"):
+        parse_format(changed('title = "cars"', "drawn = false"), "aq.toml")
 
 
 def test_two_types_of_one_id_give_format_error() -> None:
@@ -138,6 +172,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert plate_type.area_mm == (8.0, 512.0)
     assert plate_type.colours == (("#f4f4f0", "#141414"),)
     assert not plate_type.loose
+    assert plate_type.drawn
     assert plate_type.lines == 1
     assert plate_type.longest == 6
 

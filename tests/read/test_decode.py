@@ -70,6 +70,20 @@ def test_o_and_0_are_settled_by_position(cells: list[Cell], text: str) -> None:
     assert reading.confidence > 0.9
 
 
+def test_listed_region_is_read_as_its_type_and_another_as_unlisted() -> None:
+    decoder = Decoder(load_formats(), CHARSET, only=["ru"])
+    listed, other = decoder.decode([view([*"A123BC702"])]), decoder.decode([view([*"A123BC601"])])
+    assert (listed.text, listed.format, other.text, other.format) == ("A123BC702", "RU/1", "A123BC601", "RU/1-unlisted")
+    assert min(listed.confidence, other.confidence) > 0.9
+
+
+def test_region_that_is_listed_outweighs_the_likelier_look_of_one_that_is_not() -> None:
+    # 6 is three times as likely as 1; 101 is a code and 601 is none
+    reading = Decoder(load_formats(), CHARSET, country=["ru"]).decode([view([*"A123BC", {"6": 0.75, "1": 0.25}, "0", "1"])])
+    assert (reading.text, reading.format) == ("A123BC101", "RU/1")
+    assert "A123BC601" in by_text(reading)
+
+
 def test_position_outweighs_the_likelier_look() -> None:
     # 0.16 for 00 and 0.36 for OO, but no Russian plate begins with three letters
     reading = Decoder(load_formats(), CHARSET, country=["ru"]).decode([view(["A", ROUNDER, ROUNDER, "7", "B", "C", "7", "7"])])
@@ -325,6 +339,66 @@ def test_calibration_bends_every_confidence_of_a_reading() -> None:
     # odds of 3 to 1 become 9 to 1
     assert by_text(reading) == pytest.approx({"O7": 0.9, "Q7": 0.1}, abs=1e-5)
     assert reading.characters[0].confidence == pytest.approx(0.9, abs=1e-5)
+
+
+def test_candidates_share_what_the_calibrated_first_leaves() -> None:
+    look = view([{"O": 0.5, "Q": 0.3, "D": 0.2}, "7"])
+    doubting = Decoder([LETTER_DIGIT], CHARSET, calibration=Calibration(1, -math.log(9))).decode([look])
+    # odds of 1 to 1 become 1 to 9; 0.9 is left for 0.3 and 0.2, and none is surer than the first
+    assert by_text(doubting) == pytest.approx({"O7": 0.1, "Q7": 0.1, "D7": 0.1}, abs=1e-5)
+    trusting = Decoder([LETTER_DIGIT], CHARSET, calibration=Calibration(1, math.log(4))).decode([look])
+    # odds of 1 to 1 become 4 to 1; 0.2 is left for 0.3 and 0.2
+    assert by_text(trusting) == pytest.approx({"O7": 0.8, "Q7": 0.12, "D7": 0.08}, abs=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=6), st.floats(0, 1), st.floats(0.2, 4), st.floats(-4, 4))
+def test_candidates_are_sorted_and_sum_to_at_most_one(scores: list[float], rest: float, slope: float, offset: float) -> None:
+    total = sum(scores) + rest
+    shares = sorted((score / total for score in scores), reverse=True)
+    confidences = Decoder([LETTER_DIGIT], CHARSET, calibration=Calibration(slope, offset))._confidences(shares)
+    assert sum(confidences) <= 1 + 1e-9
+    assert confidences == sorted(confidences, reverse=True)
+    assert confidences[0] == Calibration(slope, offset)(shares[0])
+
+
+# --- country and format, given the text
+
+
+def test_one_type_that_allows_the_text_is_certain() -> None:
+    reading = Decoder([LETTER_DIGIT, TWO_DIGITS], CHARSET).decode([view(["A", "7"])])
+    assert (reading.country, reading.country_confidence, reading.format_confidence) == ("XX", 1.0, 1.0)
+
+
+def test_two_countries_are_weighed_by_how_many_texts_their_grammars_allow() -> None:
+    # A7 is one of 10 texts of bb and one of 260 of aa: 26 to 1
+    reading = Decoder([country("aa", "{L}{d}"), country("bb", "A{d}")], CHARSET).decode([view(["A", "7"])])
+    assert (reading.country, reading.format) == ("BB", "BB/car")
+    assert reading.country_confidence == pytest.approx(26 / 27)
+    assert reading.format_confidence == pytest.approx(26 / 27)
+
+
+def test_country_is_as_likely_as_its_types_together() -> None:
+    rows = 'size_mm = [520, 110]\nrows = [{ baseline_mm = 90, fields = [{ text = "{L}{d}", height_mm = 75 }] }]'
+    types = "\n".join(f'[[types]]\nid = "{name}"\nweight = {weight}\n{rows}' for name, weight in (("car", 3), ("taxi", 1)))
+    two = parse_format(f'country = "aa"\nname = "A"\n{types}', "aa")
+    reading = Decoder([two, country("bb", "{L}{d}")], CHARSET).decode([view(["A", "7"])])
+    # weights 3 and 1 in aa, 1 in bb, all grammars of the same size
+    assert (reading.country, reading.format) == ("AA", "AA/car")
+    assert reading.country_confidence == pytest.approx(4 / 5)
+    assert reading.format_confidence == pytest.approx(3 / 5)
+
+
+def test_hint_makes_its_country_likelier() -> None:
+    formats = [country("aa", "{L}{d}"), country("bb", "{L}{d}")]
+    reading = Decoder(formats, CHARSET, country=["bb"]).decode([view(["A", "1"])])
+    assert reading.country == "BB"
+    assert reading.country_confidence == pytest.approx(1 / (1 + NOT_HINTED_PRIOR))
+
+
+def test_text_of_no_format_has_no_country_to_be_sure_of() -> None:
+    reading = Decoder([LETTER_DIGIT], CHARSET).decode([view(["7", "7"])])
+    assert (reading.text, reading.country_confidence, reading.format_confidence) == ("77", None, None)
 
 
 # --- character shares

@@ -144,3 +144,12 @@ def test_unsendable_target_does_not_hold_up_the_others(store: Store) -> None:
 def test_message_that_cannot_be_kept_is_refused(wrong: NewDelivery, store: Store) -> None:
     with pytest.raises(StoreError, match="a message needs a target"):
         store.outbox.add([wrong])
+
+
+def test_messages_to_removed_targets_are_dead_and_the_others_stay(store: Store) -> None:
+    fill(store, 2, "webhook:gate")
+    fill(store, 1, "webhook:old")
+    assert store.outbox.abandon(["webhook:gate", "mqtt"], NOON) == 1
+    state = store.outbox.state()
+    assert (state.pending, state.dead) == (2, 1)
+    assert {one.target for one in store.outbox.claim(now=NOON)} == {"webhook:gate"}

@@ -13,7 +13,7 @@ import pytest
 
 from openplate.errors import StoreError
 from openplate.geometry import box_to_quad
-from openplate.store import NewPicture, NewSighting, Store
+from openplate.store import NewDelivery, NewEntry, NewPicture, NewSighting, Query, Store
 from openplate.types import Candidate, Character
 from tests.store.conftest import NOON, sighting
 
@@ -155,3 +155,24 @@ def test_number_of_a_deleted_sighting_is_not_given_again(store: Store) -> None:
     first = store.add(sighting(1)).sighting.seq
     store.forget(Retention(days=0), NOON + timedelta(days=1))
     assert store.add(sighting(2)).sighting.seq > first
+
+
+def test_announced_visit_is_matched_and_sends_but_is_not_stored(store: Store) -> None:
+    store.lists.create("residents", "allow")
+    store.lists.add("residents", [NewEntry("A123BC77")])
+    store.register.import_csv(b"plate,make\nA123BC77,Lada\n")
+    store.add(sighting(1, "B777BB99"))
+    before = store.last_seq()
+    told = store.announce(sighting(2), lambda one: [NewDelivery("webhook:gate", one.id)])
+    assert told.fresh
+    assert (told.sighting.seq, told.sighting.text, told.sighting.lists[0].list) == (0, "A123BC77", "residents")
+    assert told.sighting.vehicle is not None and told.sighting.vehicle.vehicle.make == "Lada"
+    assert (store.get("s2"), store.last_seq(), store.search(Query(lists=("residents",))).hits) == (None, before, ())
+    assert [one.payload for one in store.outbox.claim()] == ["s2"]
+
+
+def test_announcing_what_is_stored_already_sends_nothing(store: Store) -> None:
+    store.add(sighting(1))
+    again = store.announce(sighting(1), lambda one: [NewDelivery("webhook:gate", one.id)])
+    assert (again.fresh, again.sighting.seq) == (False, store.last_seq())
+    assert store.outbox.state().pending == 0

@@ -12,6 +12,8 @@ from openplate.errors import OpenPlateError
 _MODULES = {
     "read": "openplate.cli.read",
     "watch": "openplate.cli.watch",
+    "serve": "openplate.cli.serve",
+    "page": "openplate.cli.page",
     "formats": "openplate.cli.formats",
     "doctor": "openplate.cli.doctor",
     "bench": "openplate.cli.bench",
@@ -39,6 +41,13 @@ _EXTRAS = {
     "sqlalchemy": "serve",
     "alembic": "serve",
     "re2": "serve",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "pydantic": "serve",
+    "paho": "serve",
+    "streamlit": "page",
+    "httpx": "page",
 }
 """Package that is not part of a bare install → the extra that brings it."""
 

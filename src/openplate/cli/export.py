@@ -47,15 +47,22 @@ def export(
     An end-to-end network becomes two files, NAME.onnx and NAME-reader.onnx, which belong together.
 
     With --int8 a second file has INT8 layers. It is measured first: where it reads worse than allowed, or is not as much faster as it has to be,
-    nothing is written. Takes a MODEL.onnx too, of which only the INT8 file is written.
+    nothing is written. Takes a MODEL.onnx too, of which only the INT8 file is written, or which --ship takes as it is.
 
     Example: openplate export runs/reader/best.pt --calibrate --int8 --data labelled
     """
     if ship and int8:
-        raise click.UsageError("--ship is for the floating point file: run it without --int8")
+        raise click.UsageError("--ship is for the floating point file: run it without --int8; the INT8 file can be shipped when it is there")
     if checkpoint.suffix.lower() == ".onnx":
+        if ship:
+            if out or calibrate:
+                raise click.UsageError("--ship puts an .onnx file among the weights as it is: leave --out and --calibrate out")
+            from openplate.export.ship import ship_network
+
+            click.echo(ship_network(checkpoint))
+            return
         if not int8:
-            raise click.UsageError(f"{checkpoint}: expected a checkpoint of openplate train; of an .onnx file only --int8 can be made")
+            raise click.UsageError(f"{checkpoint}: expected a checkpoint of openplate train; of an .onnx file only --int8 can be made, or --ship it")
         target = out or checkpoint.with_suffix(".int8.onnx")
         _write_int8(checkpoint, target, drawn, data, formats, any_speed, photos)
         if calibrate:

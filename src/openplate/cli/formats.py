@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from typing import Any
 
 import click
@@ -26,18 +27,28 @@ def formats(country: str, folders: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, "formats": [_as_json(f) for f in chosen]}, ensure_ascii=False, indent=2))
         return
+    # At least as wide as most lists need, so that the columns of most countries stand alike.
+    ids = max((14, *(len(t.id) + 2 for f in chosen for t in f.types)))
+    examples = max((14, *(_places(example(t)) + 2 for f in chosen for t in f.types)))
     for entry in chosen:
         click.echo(f"{entry.code.lower():<7}{entry.name}" + (f" ({entry.standard})" if entry.standard else ""))
         for plate_type in entry.types:
             width_mm, height_mm = plate_type.size_mm
             lines = "1 line " if plate_type.lines == 1 else f"{plate_type.lines} lines"
             size = f"{width_mm:g}×{height_mm:g} mm"
-            click.echo(f"       {plate_type.id:<14}{example(plate_type):<14}{lines}  {size:<13}{plate_type.title}".rstrip())
+            text = example(plate_type)
+            text += " " * (examples - _places(text))
+            click.echo(f"       {plate_type.id:<{ids}}{text}{lines}  {size:<13}{plate_type.title}".rstrip())
 
 
 def example(plate_type: PlateType) -> str:
     """A text that the type's grammar allows, the same one each time."""
     return "".join(plate_type.sample(random.Random(plate_type.name)))
+
+
+def _places(text: str) -> int:
+    """How many places a terminal gives a text: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _as_json(entry: Format) -> dict[str, Any]:

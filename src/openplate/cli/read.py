@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,6 +66,7 @@ class Printer(Protocol):
 @click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
 @click.option("--formats", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
 @click.option("--model", type=click.Choice(["two-stage", "end-to-end"]), help="One network for all: give its first file as --detector.")
+@click.option("--all-detections", is_flag=True, help="Report faint and outsized detections too in which no text is seen.")
 @click.pass_context
 def read(
     ctx: click.Context,
@@ -85,6 +87,7 @@ def read(
     reader: Path | None,
     formats: tuple[str, ...],
     model: str | None,
+    all_detections: bool,
 ) -> None:
     """Find and read the number plates in PATHs: picture files, folders (with all below) and patterns such as 'in/*.jpg'."""
     from openplate.pipeline import Options, Pipeline
@@ -104,6 +107,7 @@ def read(
         "reader": reader,
         "formats": formats,
         "model": model,
+        "all_detections": all_detections or None,
     }
     silence_codecs()
     try:
@@ -133,9 +137,16 @@ def read_all(pipeline: PhotoReader, entries: Sequence[Path | OpenPlateError], ou
                 try:
                     if isinstance(entry, OpenPlateError):
                         raise entry
-                    for frame, result in _results(pipeline, entry, cropped):
-                        output.add(result)
-                        pictures.save(frame, result.plates)
+                    frames, decode_ms, damage = _frames(entry)
+                    if damage is not None:
+                        tell(damage)
+                    for frame in frames:
+                        result = (pipeline.read_cropped if cropped else pipeline.read_frame)(frame, decode_ms)
+                        try:
+                            # Before it is printed: who reads stdout may have gone, and a result that was seen has its pictures.
+                            pictures.save(frame, result.plates, len(frames))
+                        finally:
+                            output.add(result)
                 except OpenPlateError as fault:
                     tell(fault)
                 done += 1
@@ -149,17 +160,18 @@ def read_all(pipeline: PhotoReader, entries: Sequence[Path | OpenPlateError], ou
 class Pictures:
     """Saves the pictures that were asked for, `NAME.annotated.jpg`, `NAME.plate1.png` and `NAME.blurred.jpg`.
 
-    Equal names from different folders are told apart by a number, `NAME-2`, and no input is written over.
+    Equal names from different folders are told apart by a number, `NAME-2`, which all frames of a file share, and no input is written over.
     """
 
     def __init__(self, annotate_dir: Path | None, crops_dir: Path | None, blur_dir: Path | None, inputs: Sequence[Path] = ()) -> None:
         self._annotate_dir, self._crops_dir, self._blur_dir = annotate_dir, crops_dir, blur_dir
         self._wanted = any((annotate_dir, crops_dir, blur_dir))
-        self._taken = {_key(path) for path in inputs} if self._wanted else set()
+        self._taken = self._stems_of(inputs) if self._wanted else set()
         self._next: dict[str, int] = {}
+        self._name = ""
 
-    def save(self, frame: Frame, plates: Sequence[Plate]) -> None:
-        """Save what was asked for of one frame.
+    def save(self, frame: Frame, plates: Sequence[Plate], frames: int = 1) -> None:
+        """Save what was asked for of one frame; its file has `frames`, which come in their order.
 
         Raises:
             SourceError: a file cannot be written.
@@ -176,21 +188,37 @@ class Pictures:
         if self._crops_dir:
             for i, plate in enumerate(plates):
                 outputs.append((self._crops_dir, f".plate{i + 1}.png", partial(cut_plate, frame.image, plate)))
-        self._write(frame, outputs)
+        self._write(frame, outputs, frames)
 
-    def _write(self, frame: Frame, outputs: Sequence[tuple[Path, str, Callable[[], Image]]]) -> None:
+    def _write(self, frame: Frame, outputs: Sequence[tuple[Path, str, Callable[[], Image]]], frames: int) -> None:
         from openplate.sources import write_image
 
-        stem = Path(frame.source.removesuffix(f"#{frame.index + 1}")).stem + (f".frame{frame.index + 1}" if frame.index else "")
-        while True:
-            number = self._next[stem.lower()] = self._next.get(stem.lower(), 0) + 1
-            name = stem if number == 1 else f"{stem}-{number}"
-            keys = {_key(folder / (name + suffix)) for folder, suffix, _ in outputs} | {name.lower()}
-            if keys.isdisjoint(self._taken):
-                break
-        self._taken |= keys
+        if not frame.index:
+            self._name = self._choose_name(Path(frame.source).stem, frames)
         for folder, suffix, draw in outputs:
-            write_image(folder / (name + suffix), draw())
+            write_image(folder / (_stem(self._name, frame.index) + suffix), draw())
+
+    def _choose_name(self, wanted: str, frames: int) -> str:
+        """`wanted`, or with the least number that leaves the file of every frame free."""
+        while True:
+            number = self._next[wanted.lower()] = self._next.get(wanted.lower(), 0) + 1
+            name = wanted if number == 1 else f"{wanted}-{number}"
+            stems = {_stem(name, index).lower() for index in range(frames)}
+            if stems.isdisjoint(self._taken):
+                self._taken |= stems
+                return name
+
+    def _stems_of(self, inputs: Sequence[Path]) -> set[str]:
+        """What inputs that lie where pictures are saved, and are called as these are, begin with."""
+        kinds = ((self._annotate_dir, r"\.annotated\.jpg"), (self._crops_dir, r"\.plate\d+\.png"), (self._blur_dir, r"\.blurred\.jpg"))
+        endings = [(str(folder.resolve()).lower(), re.compile(f"(.+){ending}")) for folder, ending in kinds if folder is not None]
+        stems = set()
+        for path in inputs:
+            for place in (path.resolve(), path.parent.resolve() / path.name):  # a link and what it leads to
+                for folder, ending in endings:
+                    if str(place.parent).lower() == folder and (match := ending.fullmatch(place.name.lower())):
+                        stems.add(match[1])
+        return stems
 
 
 class _Lines:
@@ -238,14 +266,15 @@ def printer(form: str) -> Printer:
     return _Lines(photo_as_table, table_header())
 
 
-def _results(pipeline: PhotoReader, path: Path, cropped: bool) -> Iterator[tuple[Frame, PhotoResult]]:
-    from openplate.sources import read_image
+def _frames(path: Path) -> tuple[list[Frame], float, OpenPlateError | None]:
+    """A file's frames, the milliseconds that each took to decode, and what is wrong with a file that was decoded all the same."""
+    from openplate.sources import overhear_decoder, read_image
 
+    name = click.format_filename(path)
     start = time.perf_counter()
-    frames = read_image(path, name=click.format_filename(path))
-    decode_ms = (time.perf_counter() - start) * 1000 / len(frames)
-    for frame in frames:
-        yield frame, (pipeline.read_cropped if cropped else pipeline.read_frame)(frame, decode_ms)
+    with overhear_decoder() as heard:
+        frames = read_image(path, name=name)
+    return frames, (time.perf_counter() - start) * 1000 / len(frames), heard.damage(name)
 
 
 def _json(result: PhotoResult) -> str:
@@ -264,6 +293,5 @@ def _codes(text: str) -> tuple[str, ...]:
     return tuple(code.strip() for code in text.split(",") if code.strip())
 
 
-def _key(path: Path) -> str:
-    """Equal for paths that are one file, also where capitals do not count."""
-    return str(path.resolve()).lower()
+def _stem(name: str, index: int) -> str:
+    return f"{name}.frame{index + 1}" if index else name

@@ -1,7 +1,8 @@
-"""`openplate synthesize crops|scenes|sequences`: drawn plates, streets or video with exact labels (docs/datasets.md, docs/video-data.md)."""
+"""`openplate synthesize crops|scenes|sequences`: drawn plates, streets or video with exact labels (docs/data.md, docs/video-data.md)."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import click
 
 def _codes(text: str) -> tuple[str, ...]:
     return tuple(code for code in text.replace(" ", "").split(",") if code)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _widths(text: str) -> tuple[float, float]:
@@ -40,10 +46,20 @@ def _widths(text: str) -> tuple[float, float]:
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same pictures.")
 @click.option(
     "--difficulty",
-    default=1.0,
+    default=0.85,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Crops: 0 clean pictures, 1 the full spread of light, blur and pose.",
+    help="Crops: 0 clean pictures, 1 the full spread of light, blur and pose; training ends at 0.85.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Crops: processes that draw; default: one a core. The pictures are the same.")
+@click.option(
+    "--sheet", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG", help="Crops and scenes: also write a picture of the first 48 plates."
+)
+@click.option(
+    "--beside",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="A data set of real plates, of which the sheet shows 48 on the right.",
 )
 @click.option("--size", default="1280x720", show_default=True, help="Scenes without photos, and sequences: picture size.")
 @click.option("--seconds", default=10.0, show_default=True, help="Sequences: length of each.")
@@ -62,6 +78,9 @@ def synthesize(
     photos: tuple[Path, ...],
     seed: int,
     difficulty: float,
+    workers: int | None,
+    sheet: Path | None,
+    beside: Path | None,
     size: str,
     seconds: float,
     fps: float,
@@ -75,9 +94,18 @@ def synthesize(
 
     Example: openplate synthesize crops --country ru,kz --count 1000 --out drawn
     """
+    from openplate.dataset import load_dataset
     from openplate.formats import load_formats, select
-    from openplate.synthesize.dataset import write_crops, write_scenes
+    from openplate.synthesize.dataset import check_sheet, write_crops, write_drawn_sheet, write_scenes
     from openplate.synthesize.plates import drawable
+
+    if beside is not None and sheet is None:
+        raise click.UsageError("--beside DIR belongs to --sheet PNG; give both")
+    if sheet is not None:
+        if what == "sequences":
+            raise click.UsageError("--sheet shows crops or scenes; of sequences there is none")
+        check_sheet(sheet)
+    real = None if beside is None else load_dataset(beside)
 
     known = load_formats(*formats)
     chosen = select(known, _codes(country))
@@ -99,7 +127,9 @@ def synthesize(
         return
     with click.progressbar(range(count), label=f"drawing {what}", file=sys.stderr) as bar:
         if what == "crops":
-            write_crops(out, chosen, count, seed, difficulty, bar.update)
+            write_crops(out, chosen, count, seed, difficulty, bar.update, workers or _cores())
         else:
             write_scenes(out, chosen, count, seed, photos, (int(width), int(height)), bar.update)
+    if sheet is not None:
+        write_drawn_sheet(out, sheet, real, seed)
     click.echo(out)

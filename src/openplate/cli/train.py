@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 
 @click.command()
 @click.argument("network", type=click.Choice(["reader", "detector", "straightener", "end-to-end"]))
@@ -22,7 +25,8 @@ import click
     help="Start from a checkpoint (.pt) or an exported network (.onnx), also onto a larger charset.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of CONFIG for this run, e.g. loop.steps=2000. Repeatable.")
-def train(network: str, config: Path, out: Path | None, weights: Path | None, changes: tuple[str, ...]) -> None:
+@click.pass_context
+def train(ctx: click.Context, network: str, config: Path, out: Path | None, weights: Path | None, changes: tuple[str, ...]) -> None:
     """Train NETWORK as CONFIG says; the folder gets config.json, log.csv, curves.png, last.pt and best.pt.
 
     Interrupt it at any time: the same command goes on from the last checkpoint, as if it had never stopped.
@@ -32,7 +36,7 @@ def train(network: str, config: Path, out: Path | None, weights: Path | None, ch
     Example: openplate train reader my-country.toml --from reader.onnx --set loop.steps=2000
     Example: torchrun --nproc-per-node 4 -m openplate train reader configs/reader.toml --set loop.device=cuda
     """
-    from openplate.train.config import DetectorConfig, EndToEndConfig, ReaderConfig, StraightenerConfig, load_config
+    from openplate.train.config import DetectorConfig, EndToEndConfig, ReaderConfig, StraightenerConfig, check_sources, load_config
     from openplate.train.detector import DetectorTask
     from openplate.train.end_to_end import EndToEndTask
     from openplate.train.loop import Task
@@ -51,19 +55,26 @@ def train(network: str, config: Path, out: Path | None, weights: Path | None, ch
     task: Task
     if network == "reader":
         settings = load_config(config, ReaderConfig, changes)
+        check_sources(settings)
         task = ReaderTask(take_share(settings, place))
     elif network == "detector":
         settings = load_config(config, DetectorConfig, changes)
+        check_sources(settings)
         task = DetectorTask(take_share(settings, place))
     elif network == "end-to-end":
         settings = load_config(config, EndToEndConfig, changes)
+        check_sources(settings)
         task = EndToEndTask(take_share(settings, place))
     else:
         settings = load_config(config, StraightenerConfig, changes)
+        check_sources(settings)
         task = StraightenerTask(take_share(settings, place))
     try:
         best = run(task, take_share(settings, place).loop, settings, folder, place=place)
     except KeyboardInterrupt:
-        raise click.ClickException(f"interrupted; the same command goes on from {folder / 'last.pt'}") from None
+        there = (folder / "last.pt").exists()
+        said = f"goes on from {folder / 'last.pt'}" if there else "starts anew; there was no checkpoint yet"
+        click.echo(f"interrupted; the same command {said}", err=True)
+        ctx.exit(_INTERRUPTED)
     if place.first:
         click.echo(best)

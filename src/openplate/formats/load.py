@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from openplate.charset import CHARACTERS, DIGITS, LATIN, normalise
@@ -16,8 +17,8 @@ from openplate.formats.model import Field, Format, Mark, Piece, PlateType, Row
 
 _TOKEN = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\*(?P<times>\d+)|:(?P<least>\d+)-(?P<most>\d+))?\}|(?P<literal>[^{}])")
 _MARK_KINDS = ("band", "rect", "frame", "circle", "text", "flag")
-_FILE_KEYS = {"country", "name", "standard", "weight", "characters", "classes", "types"}
-_TYPE_KEYS = {"id", "title", "weight", "loose", "size_mm", "colours", "glyphs", "border_mm", "area_mm", "rows", "marks"}
+_FILE_KEYS = {"country", "name", "standard", "weight", "characters", "classes", "also_read", "types"}
+_TYPE_KEYS = {"id", "title", "weight", "loose", "drawn", "size_mm", "colours", "glyphs", "border_mm", "area_mm", "rows", "marks"}
 _ROW_KEYS = {"baseline_mm", "fields"}
 _FIELD_KEYS = {"text", "mark", "height_mm", "width_mm", "pitch_mm", "gap_mm", "x_mm", "raise_mm", "ink"}
 _MARK_KEYS = {"kind", "box_mm", "colour", "text", "stripes", "line_mm", "chance"}
@@ -72,10 +73,13 @@ def parse_format(text: str, source: str) -> Format:
         _check_keys(data, _FILE_KEYS, "the file")
         added = _parse_added(data.get("characters", ""))
         classes = _parse_classes(data.get("classes", {}), CHARACTERS + added)
+        also_read = _parse_also_read(data.get("also_read", {}), classes, CHARACTERS + added)
+        read = {name: choices + also_read.get(name, ()) for name, choices in classes.items()}
+        pieces_of = partial(parse_pattern, classes=read, characters=CHARACTERS + added, drawn={name: classes[name] for name in also_read})
         code = str(data["country"]).upper()
-        types = tuple(_parse_type(code, entry, classes, CHARACTERS + added) for entry in data["types"])
-        if not types:
-            raise FormatError("types: expected at least one [[types]] table")
+        types = tuple(_parse_type(code, entry, pieces_of) for entry in data["types"])
+        if not any(t.drawn for t in types):
+            raise FormatError("types: expected at least one [[types]] table" + (" without drawn = false" if types else ""))
         if float(data.get("weight", 1.0)) <= 0 or any(t.weight <= 0 for t in types):
             raise FormatError("weight: expected a number above 0, for the country and for each type")
         ids = [t.id for t in types]
@@ -128,8 +132,28 @@ def _check_characters(text: str, where: str, characters: str) -> None:
             )
 
 
-def parse_pattern(pattern: str, classes: Mapping[str, tuple[str, ...]], characters: str = CHARACTERS) -> tuple[Piece, ...]:
+def _parse_also_read(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]], characters: str) -> dict[str, tuple[str, ...]]:
+    added: dict[str, tuple[str, ...]] = {}
+    for name, value in table.items():
+        if name not in classes:
+            raise FormatError(f"also_read.{name}: expected the name of a class, one of {', '.join(sorted(classes))}")
+        choices = tuple(str(v) for v in value)
+        if not choices or any(not c for c in choices) or len(set(choices + classes[name])) != len(choices) + len(classes[name]):
+            raise FormatError(
+                f"also_read.{name}: expected characters, or a list of strings, none empty, none twice and none that the class has already"
+            )
+        for choice in choices:
+            _check_characters(choice, f"also_read.{name}", characters)
+        added[name] = choices
+    return added
+
+
+def parse_pattern(
+    pattern: str, classes: Mapping[str, tuple[str, ...]], characters: str = CHARACTERS, drawn: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> tuple[Piece, ...]:
     """A pattern such as `{l}{d*3}{L:1-3}X` as pieces: `{name}`, `{name*3}` (three), `{name:1-3}` (one to three), other characters stand for themselves.
+
+    `drawn` holds, for the classes of which drawing takes only a part, that part.
 
     Raises:
         FormatError: a class is not defined, or a character is not in the charset.
@@ -151,14 +175,14 @@ def parse_pattern(pattern: str, classes: Mapping[str, tuple[str, ...]], characte
         least, most = (int(match["least"]), int(match["most"])) if match["least"] else (times, times)
         if not 0 <= least <= most or most == 0:
             raise FormatError(f"pattern {pattern!r}: {{{match['name']}:{least}-{most}}} is not a range")
-        pieces.append(Piece(classes[match["name"]], least, most))
+        pieces.append(Piece(classes[match["name"]], least, most, drawn.get(match["name"], ())))
     return tuple(pieces)
 
 
-def _parse_type(country: str, table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]], characters: str) -> PlateType:
+def _parse_type(country: str, table: Mapping[str, Any], pieces_of: Callable[[str], tuple[Piece, ...]]) -> PlateType:
     where = f"type {table.get('id', '?')}"
+    _check_keys(table, _TYPE_KEYS, where)
     try:
-        _check_keys(table, _TYPE_KEYS, where)
         width_mm, height_mm = (float(v) for v in table["size_mm"])
         area = table.get("area_mm", (8.0, width_mm - 8.0))
         colours = tuple((str(background), str(ink)) for background, ink in table.get("colours", [["#f4f4f0", "#141414"]]))
@@ -176,19 +200,20 @@ def _parse_type(country: str, table: Mapping[str, Any], classes: Mapping[str, tu
             glyphs=str(table.get("glyphs", "plain")),
             border_mm=float(table.get("border_mm", 3.0)),
             area_mm=(float(area[0]), float(area[1])),
-            rows=tuple(_parse_row(row, classes, characters) for row in table["rows"]),
+            rows=tuple(_parse_row(row, pieces_of) for row in table["rows"]),
             marks=tuple(_parse_mark(mark) for mark in table.get("marks", [])),
+            drawn=bool(table.get("drawn", True)),
         )
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
 
 
-def _parse_row(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]], characters: str) -> Row:
+def _parse_row(table: Mapping[str, Any], pieces_of: Callable[[str], tuple[Piece, ...]]) -> Row:
     _check_keys(table, _ROW_KEYS, "row")
-    return Row(float(table["baseline_mm"]), tuple(_parse_field(field, classes, characters) for field in table["fields"]))
+    return Row(float(table["baseline_mm"]), tuple(_parse_field(field, pieces_of) for field in table["fields"]))
 
 
-def _parse_field(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]], characters: str) -> Field:
+def _parse_field(table: Mapping[str, Any], pieces_of: Callable[[str], tuple[Piece, ...]]) -> Field:
     _check_keys(table, _FIELD_KEYS, "field")
     if ("text" in table) == ("mark" in table):
         raise FormatError("field: expected either 'text' (read) or 'mark' (drawn, not read)")
@@ -197,7 +222,7 @@ def _parse_field(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]
     if table.get("ink"):
         parse_colour(str(table["ink"]))
     return Field(
-        pieces=parse_pattern(str(table["text"]), classes, characters) if "text" in table else (),
+        pieces=pieces_of(str(table["text"])) if "text" in table else (),
         mark=str(table.get("mark", "")),
         height_mm=height,
         width_mm=width,

@@ -10,11 +10,12 @@ from functools import cached_property
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a pattern: one of `choices`, from `least` to `most` times."""
+    """A part of a pattern: one of `choices`, from `least` to `most` times. Drawing takes the `drawn` ones of them; empty: all."""
 
     choices: tuple[str, ...]
     least: int = 1
     most: int = 1
+    drawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class PlateType:
-    """One type of plate of one country: its grammar and how it looks."""
+    """One type of plate of one country: its grammar and how it looks. One that is not `drawn` is read, and training never sees it."""
 
     country: str
     id: str
@@ -73,6 +74,7 @@ class PlateType:
     area_mm: tuple[float, float]
     rows: tuple[Row, ...]
     marks: tuple[Mark, ...]
+    drawn: bool = True
 
     @property
     def name(self) -> str:
@@ -106,7 +108,7 @@ class PlateType:
 
 def sample_pieces(pieces: tuple[Piece, ...], rng: random.Random) -> str:
     """A random text of the pieces."""
-    return "".join(rng.choice(p.choices) for p in pieces for _ in range(rng.randint(p.least, p.most)))
+    return "".join(rng.choice(p.drawn or p.choices) for p in pieces for _ in range(rng.randint(p.least, p.most)))
 
 
 @dataclass(frozen=True, slots=True)

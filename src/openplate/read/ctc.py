@@ -102,6 +102,18 @@ def _following(steps: Steps, before: _Lists, last: int) -> list[float]:
     return values
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Children:
+    """Prefixes that add one label to `ids`, the likeliest first: (bound, label, state) of each; `before` are the lists of `ids`.
+
+    The prefix "" stands alone, without lists. A complete text is `ids` itself, with its probability in place of the bound.
+    """
+
+    ids: tuple[int, ...]
+    before: _Lists | None
+    ranked: list[tuple[float, int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A text (class ids) with its probability and its score (probability × prior)."""
@@ -145,29 +157,37 @@ def search(
         expansions: most prefixes to expand.
     """
     order = count()
-    # (-score or bound, order, class ids, state, lists of the prefix before the last label; None marks a complete text, probability of that)
-    heap: list[tuple[float, int, tuple[int, ...], int, _Lists | None, float]] = []
+    # Of a prefix's children only the likeliest waits in the heap; when it is taken, the next one comes in its place. Most are never reached.
+    # (-score or bound, order, children, place among them); place -1 marks a complete text.
+    heap: list[tuple[float, int, _Children, int]] = []
     waiting = bound(start_state)
-    heapq.heappush(heap, (-waiting, next(order), (), start_state, _start(steps), 0.0))
+    heapq.heappush(heap, (-waiting, next(order), _Children((), None, [(waiting, BLANK, start_state)]), 0))
     found: list[Found] = []
     found_score = 0.0
     while heap and len(found) < most and expansions > 0:
-        negative, _, ids, state, before, probability = heapq.heappop(heap)
+        negative, _, children, place = heapq.heappop(heap)
         waiting += negative
-        if before is None:
-            found.append(Found(ids, probability, -negative))
+        if place < 0:
+            found.append(Found(children.ids, children.ranked[0][0], -negative))
             found_score -= negative
             if waiting <= rest_share * found_score:
                 break
             continue
         expansions -= 1
-        last = ids[-1] if ids else BLANK
-        lists = _extend(steps, before, last, ids[-2] if len(ids) > 1 else BLANK) if ids else before
+        if place + 1 < len(children.ranked):
+            heapq.heappush(heap, (-children.ranked[place + 1][0], next(order), children, place + 1))
+        _, last, state = children.ranked[place]
+        if children.before is None:
+            ids, lists = children.ids, _start(steps)
+        else:
+            ids = (*children.ids, last)
+            lists = _extend(steps, children.before, last, ids[-2] if len(ids) > 1 else BLANK)
         ends = lists[0][-1] + lists[1][-1]
         score = ends * prior(state)
         if score > 0:
-            heapq.heappush(heap, (-score, next(order), ids, state, None, ends))
+            heapq.heappush(heap, (-score, next(order), _Children(ids, None, [(ends, BLANK, state)]), -1))
             waiting += score
+        ranked = []
         for k, total in zip(steps.classes, _following(steps, lists, last), strict=True):
             if total < _HOPELESS:
                 waiting += total
@@ -176,6 +196,13 @@ def search(
             if following is None:
                 continue
             value = total * bound(following)
-            heapq.heappush(heap, (-value, next(order), (*ids, k), following, lists, 0.0))
+            ranked.append((value, k, following))
             waiting += value
+        if ranked:
+            ranked.sort(key=_by_value)
+            heapq.heappush(heap, (-ranked[0][0], next(order), _Children(ids, lists, ranked), 0))
     return SearchResult(tuple(found), max(0.0, waiting))
+
+
+def _by_value(child: tuple[float, int, int]) -> float:
+    return -child[0]

@@ -109,6 +109,15 @@ class Decoder:
         self._automaton = Automaton(t for f in used for t in f.types)
         self._type_priors = self._weigh_types()
         self._priors: dict[tuple[int, int], float] = {}
+        self._steps: dict[tuple[int, int], int | None] = {}
+
+    def hinting(self, formats: Sequence[Format], country: Iterable[str], only: Iterable[str]) -> Decoder:
+        """A decoder of the same reader with other hints.
+
+        Raises:
+            FormatError: a code is not known, or the hints contradict each other.
+        """
+        return Decoder(formats, self.charset, country, only, self.calibration, self.rows)
 
     def decode(self, views: Sequence[NDArray[np.float32]], most: int = 5) -> Reading:
         """The reading of one plate.
@@ -156,16 +165,16 @@ class Decoder:
         if not found or total <= 0 or not found[0].ids:
             return NOTHING
         shares = [f.score / total for f in found]
-        candidates: list[Candidate] = []
-        for entry, share in zip(found, shares, strict=True):
-            if not entry.ids or len(candidates) == most:
-                continue
-            text = self.charset.decode(entry.ids)
-            best = self.best_type(text, lines)
-            candidates.append(Candidate(text, self.calibration(share), best.name if best else None))
-        text = candidates[0].text
-        plate_type = self.best_type(text, lines)
         texts = [self.charset.decode(f.ids) for f in found]
+        candidates: list[Candidate] = []
+        for text, confidence in zip(texts, self._confidences(shares), strict=True):
+            if not text or len(candidates) == most:
+                continue
+            best = self.best_type(text, lines)
+            candidates.append(Candidate(text, confidence, best.name if best else None))
+        text = candidates[0].text
+        type_shares = self._type_shares(text, lines)
+        plate_type, type_share = max(type_shares, key=_second, default=(None, None))
         return Reading(
             text=text,
             confidence=candidates[0].confidence,
@@ -174,6 +183,8 @@ class Decoder:
             country=plate_type.country if plate_type else None,
             format=plate_type.name if plate_type else None,
             lines=lines,
+            country_confidence=min(1.0, math.fsum(p for t, p in type_shares if t.country == plate_type.country)) if plate_type else None,
+            format_confidence=type_share,
         )
 
     def plausibility(self, look: Look, text: str) -> float:
@@ -189,7 +200,14 @@ class Decoder:
         return any(not self._hinted or t.country in self._hinted for t in fitting)
 
     def best_type(self, text: str, lines: int) -> PlateType | None:
-        """The likeliest type for a text: types are weighed by how common they are and by how few texts they allow (a tight grammar explains more)."""
+        """The likeliest type for a text, None when no type allows it."""
+        return max(self._type_shares(text, lines), key=_second, default=(None, 0.0))[0]
+
+    def _type_shares(self, text: str, lines: int) -> list[tuple[PlateType, float]]:
+        """The probability of each type that allows a text, given the text; they sum to 1.
+
+        Types are weighed by how common they are and by how few texts they allow (a tight grammar explains more).
+        """
 
         def weight(plate_type: PlateType) -> float:
             value = math.log(self._weight[plate_type.country] * plate_type.weight) - plate_type.log_size
@@ -199,7 +217,18 @@ class Decoder:
                 value += math.log(NOT_HINTED_PRIOR)
             return value
 
-        return max(self._automaton.matches(text), key=weight, default=None)
+        types = self._automaton.matches(text)
+        weights = [weight(plate_type) for plate_type in types]
+        most = max(weights, default=0.0)
+        shares = [math.exp(value - most) for value in weights]
+        total = math.fsum(shares)
+        return [(plate_type, share / total) for plate_type, share in zip(types, shares, strict=True)]
+
+    def _confidences(self, shares: Sequence[float]) -> list[float]:
+        """Posteriors, the largest first, as probabilities: the first is calibrated, the others divide what it leaves in proportion and stay below it."""
+        first = self.calibration(shares[0])
+        scale = (1 - first) / (1 - shares[0]) if shares[0] < 1 else 0.0
+        return [first, *(min(first, share * scale) for share in shares[1:])]
 
     def _combine(self, looks: Sequence[Look], shares: Sequence[float], evidence: float, lines: int) -> tuple[list[Found], float]:
         """Texts of all looks with their joint scores, and a bound on the summed score of all others.
@@ -220,8 +249,13 @@ class Decoder:
         return self._automaton.run(self.charset.decode(ids))
 
     def _step(self, state: int, k: int) -> int | None:
-        following = self._automaton.step(state, self.charset.characters[k - 1])
-        return None if self._strict and following == DEAD else following
+        if state == DEAD:  # of most prefixes that a search looks at
+            return None if self._strict else DEAD
+        known = self._steps.get((state, k), START)
+        if known == START:  # no step leads back there
+            following = self._automaton.step(state, self.charset.characters[k - 1])
+            known = self._steps[state, k] = None if self._strict and following == DEAD else following
+        return known
 
     def _bound(self, state: int) -> float:
         return 1.0 if state != DEAD else NO_FORMAT_PRIOR
@@ -262,6 +296,10 @@ class Decoder:
             return 1
         per_row = (view.argmax(axis=-1) != 0).reshape(self.rows, -1).sum(axis=-1)
         return 2 if per_row[0] and per_row[1] else 1
+
+
+def _second(pair: tuple[PlateType | None, float | None]) -> float:
+    return pair[1] or 0.0
 
 
 def _mean(values: Sequence[float], shares: Sequence[float]) -> float:

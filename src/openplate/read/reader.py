@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,16 @@ class Reader:
         self.report: EngineReport = self._network.report
         calibration = Calibration(float(metadata.get("openplate.slope", 1)), float(metadata.get("openplate.offset", 0)))
         self.decoder = Decoder(formats, Charset(metadata["openplate.characters"]), country, only, calibration, int(metadata.get("openplate.rows", 2)))
+
+    def hinting(self, formats: Sequence[Format], country: Sequence[str], only: Sequence[str]) -> Reader:
+        """A reader with other hints, which shares this one's network.
+
+        Raises:
+            FormatError: a country code is not known.
+        """
+        other = copy.copy(self)
+        other.decoder = self.decoder.hinting(formats, country, only)
+        return other
 
     def log_probabilities(self, crop: Crop) -> NDArray[np.float32]:
         """`(T, K)` log-probabilities of one crop `(48, 192) uint8` grey."""

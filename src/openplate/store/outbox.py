@@ -6,7 +6,7 @@ A message is pending, delivered or dead. To claim one is to move its due time be
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -118,6 +118,13 @@ class Outbox:
             dead = dead.where(DeliveryRow.target == target)
         with self._database.write() as connection:
             return connection.execute(dead.values(state="pending", attempts=0, created=time, due=time, lease=None, finished=None)).rowcount
+
+    def abandon(self, targets: Collection[str], now: datetime | None = None) -> int:
+        """Declare pending messages dead whose target is none of these; gives how many."""
+        gone = update(DeliveryRow).where(DeliveryRow.state == "pending", DeliveryRow.target.not_in(list(targets)))
+        values = {"state": "dead", "finished": now or datetime.now(UTC), "lease": None, "last_error": "the target was removed"}
+        with self._database.write() as connection:
+            return connection.execute(gone.values(values)).rowcount
 
     def state(self) -> OutboxState:
         """Figures for a look at the outbox."""

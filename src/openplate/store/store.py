@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, insert, select
 
 from openplate.errors import StoreError
 from openplate.store import export, retention
+from openplate.store.belief import Belief
 from openplate.store.database import Database, insert_into
 from openplate.store.evidence import GRACE_S, Evidence
 from openplate.store.keys import Keys
@@ -90,14 +92,36 @@ class Store:
             ]
             if pictures:
                 connection.execute(insert(PictureRow), pictures)
-            matches = self.lists.matcher(connection).match(belief, kept.last)
-            if matches:
-                values = [{"sighting_seq": seq, "list_id": m.list_id, "entry_id": m.entry_id, "probability": m.probability} for m in matches]
-                connection.execute(insert(MatchRow), [value | {"last_time": kept.last} for value in values])
+            self._match(connection, seq, belief, kept.last)
             stored = self._load(connection, [seq])[0]
             if deliveries is not None:
                 self.outbox.put(connection, deliveries(stored), seq, stored.stored)
         return Stored(stored, fresh=True)
+
+    def announce(self, new: NewSighting, deliveries: Deliveries | None = None) -> Stored:
+        """What `add` would store of a visit that is not over yet, with its matches and its vehicle; only the messages that it causes are written.
+
+        Its `seq` is 0 and it has no pictures. When a sighting of this id is stored already, that is given with `fresh=False`, and nothing is written.
+
+        Raises:
+            StoreError: a value is wrong, or the database fails; nothing is written then.
+        """
+        new = checked(new)
+        kept = self._privacy.protect(replace(new, pictures=()))
+        row = as_row(kept, "", datetime.now(UTC))
+        with self._database.write() as connection:
+            self._database.commit_in_order(connection)
+            known = connection.execute(select(SightingRow.seq).where(SightingRow.id == new.id)).scalar_one_or_none()
+            if known is not None:
+                return Stored(self._load(connection, [known])[0], fresh=False)
+            rehearsal = connection.begin_nested()
+            seq = connection.execute(insert(SightingRow).values(row).returning(SightingRow.seq)).scalar_one()
+            self._match(connection, seq, belief_of(new), kept.last)
+            told = replace(self._load(connection, [seq])[0], seq=0)
+            rehearsal.rollback()
+            if deliveries is not None:
+                self.outbox.put(connection, deliveries(told), None, told.stored)
+        return Stored(told, fresh=True)
 
     def get(self, sighting_id: str) -> Sighting | None:
         """The sighting of an id, None when there is none."""
@@ -182,6 +206,13 @@ class Store:
             if page.next is None:
                 return
             page = self.search(query, page.next, LARGEST_PAGE)
+
+    def _match(self, connection: Connection, seq: int, belief: Belief, time: datetime) -> None:
+        """Write the lists that a sighting is on."""
+        matches = self.lists.matcher(connection).match(belief, time)
+        if matches:
+            values = [{"sighting_seq": seq, "list_id": m.list_id, "entry_id": m.entry_id, "probability": m.probability} for m in matches]
+            connection.execute(insert(MatchRow), [value | {"last_time": time} for value in values])
 
     def _load(self, connection: Connection, seqs: Sequence[int]) -> list[Sighting]:
         found = load(connection, seqs, self.register, self._privacy)

@@ -73,13 +73,30 @@ def verify(folder: Path | None = None) -> list[WeightsError]:
     for name in (*(f"{network}.onnx" for network in NETWORKS), _REFERENCE):
         if name not in recorded:
             faults.append(WeightsError(f"{folder / name}: has no checksum in {_CHECKSUMS}; reinstall openplate"))
-    for name, digest in recorded.items():
-        path = folder / name
-        if not path.is_file():
-            faults.append(WeightsError(f"{path}: the file is missing; reinstall openplate"))
-        elif sha256(path) != digest:
-            faults.append(WeightsError(f"{path}: the file is damaged (its SHA-256 does not begin with {digest[:12]}); reinstall openplate"))
-    return faults
+    found = (_fault(folder / name, digest) for name, digest in recorded.items())
+    return faults + [fault for fault in found if fault is not None]
+
+
+def as_shipped(path: Path) -> Path:
+    """The path itself, once its file is known to be as shipped; a file that is not of the package is taken as it is.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or has no checksum.
+    """
+    if path.parent == FOLDER:
+        digest = checksums().get(path.name)
+        fault = WeightsError(f"{path}: has no checksum in {_CHECKSUMS}; reinstall openplate") if digest is None else _fault(path, digest)
+        if fault is not None:
+            raise fault
+    return path
+
+
+def _fault(path: Path, digest: str) -> WeightsError | None:
+    if not path.is_file():
+        return WeightsError(f"{path}: the file is missing; reinstall openplate")
+    if sha256(path) != digest:
+        return WeightsError(f"{path}: the file is damaged (its SHA-256 does not begin with {digest[:12]}); reinstall openplate")
+    return None
 
 
 def sha256(path: Path) -> str:

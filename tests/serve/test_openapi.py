@@ -1,0 +1,86 @@
+"""The whole OpenAPI description: every call with an example, and no generated request that makes the service fail."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from openplate.serve import cameras
+from openplate.serve.app import create_app
+from openplate.serve.settings import ServeSettings, UploadLimits
+from tests.serve.running import running
+
+schemathesis = pytest.importorskip("schemathesis", reason="the generated requests need schemathesis")
+
+EXAMPLES = int(os.environ.get("OPENPLATE_GENERATED", "8"))
+"""Requests a call; set OPENPLATE_GENERATED for more."""
+
+
+# The stream of events never ends by itself; test_events.py looks at it.
+SCHEMA = schemathesis.openapi.from_dict(create_app(ServeSettings()).openapi()).exclude(path="/v1/events")
+CALLS = {one.ok().label: one.ok() for one in SCHEMA.get_all_operations()}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service whose cameras are processes that do nothing: generated cameras are to be stored, not to be watched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cameras, "CameraProcess", partial(cameras.CameraProcess, command=("true",)))
+        limits = UploadLimits(max_body_bytes=2_000_000, max_pixels=4_000_000)
+        with running(ServeSettings(port=0, data=tmp_path_factory.mktemp("data"), workers=1, limits=limits)) as one:
+            yield one.url
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_generated_requests_never_make_the_service_fail(url: str, name: str) -> None:
+    @given(case=CALLS[name].as_strategy())
+    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
+    def never_fails(case: Any) -> None:
+        answer = case.call(base_url=url, timeout=30)
+        assert answer.status_code < 500, answer.text
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == ["application/problem+json"]
+            assert answer.json()["detail"]
+
+    never_fails()
+
+
+def operations() -> dict[str, dict[str, Any]]:
+    paths = create_app(ServeSettings()).openapi()["paths"]
+    return {f"{method.upper()} {path}": call for path, methods in paths.items() for method, call in methods.items()}
+
+
+def test_every_call_is_described() -> None:
+    assert [name for name, call in operations().items() if not call.get("description")] == []
+
+
+def examples_in(node: Any, components: dict[str, Any], depth: int = 0) -> bool:
+    """Whether a part of the description has an example, itself or in what it refers to."""
+    if depth > 12:
+        return False
+    if isinstance(node, list):
+        return any(examples_in(one, components, depth + 1) for one in node)
+    if not isinstance(node, dict):
+        return False
+    if "example" in node or "examples" in node:
+        return True
+    if isinstance(node.get("$ref"), str):
+        return examples_in(components[node["$ref"].rpartition("/")[2]], components, depth + 1)
+    return any(examples_in(one, components, depth + 1) for one in node.values())
+
+
+def test_every_answer_with_a_body_has_an_example() -> None:
+    description = create_app(ServeSettings()).openapi()
+    components = description["components"]["schemas"]
+    without = []
+    for name, call in operations().items():
+        for status, answer in call["responses"].items():
+            bodies = {kind: body for kind, body in answer.get("content", {}).items() if kind == "application/json"}
+            if status.startswith("2") and bodies and not examples_in(bodies, components):
+                without.append(name)
+    assert without == []
