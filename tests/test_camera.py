@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from openplate.camera import Camera, load_camera
+from openplate.camera import Camera, load_camera, parse_camera
 from openplate.errors import ConfigError
 from openplate.streams.settings import StreamSettings
 from openplate.track.settings import WatchSettings
@@ -73,3 +73,10 @@ def test_fault_names_the_file_and_the_key(tmp_path: Path, text: str, message: st
 def test_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a camera's TOML file: no such file"):
         load_camera(tmp_path / "none.toml")
+
+
+def test_table_gives_what_its_file_would(tmp_path: Path) -> None:
+    table = {"name": "gate", "source": "0", "watch": {"looks": 4}}
+    assert parse_camera(table) == load_camera(write(tmp_path, 'name = "gate"\nsource = "0"\n[watch]\nlooks = 4\n'))
+    with pytest.raises(ConfigError, match=r"^watch\.colour: not a known key"):
+        parse_camera({"watch": {"colour": 1}})

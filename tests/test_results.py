@@ -24,6 +24,8 @@ READ = Plate(
         "CN",
         "CN/blue",
         1,
+        1.0,
+        0.87659,
     ),
 )
 UNREADABLE = Plate("unreadable", None, "confidence 0.41, expected 0.8", Detection(QUAD, 0.5), Reading("A1", 0.41, (), (), None, None, 2))
@@ -52,6 +54,8 @@ def test_photo_gives_exactly_the_documented_json() -> None:
                 ],
                 "country": "CN",
                 "format": "CN/blue",
+                "country_confidence": 1.0,
+                "format_confidence": 0.8765,
                 "lines": 1,
                 "quad": [[10.0, 20.0], [110.5, 22.25], [110.0, 50.0], [10.0, 48.0]],
                 "detection_confidence": 0.9876,
@@ -73,6 +77,7 @@ def test_unreadable_plate_keeps_its_quad_and_reason() -> None:
     assert (entry["status"], entry["text"], entry["reason"]) == ("unreadable", None, "confidence 0.41, expected 0.8")
     assert entry["quad"][1] == [110.5, 22.25]
     assert entry["lines"] == 2
+    assert (entry["country_confidence"], entry["format_confidence"]) == (None, None)
 
 
 def test_photo_without_plates_has_an_empty_list() -> None:

@@ -76,5 +76,13 @@ def test_reference_is_written_in_fp32_only(tmp_path: Path) -> None:
         write_reference({"reader": INPUT}, {"reader": FakeNetwork(lambda x: x, "bf16")}, tmp_path / "reference.npz")
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp32+int8"])
+def test_reference_of_an_int8_network_is_its_own_output(tmp_path: Path, precision: str) -> None:
+    write_reference({"reader": INPUT}, {"reader": FakeNetwork(lambda x: x / 10, precision)}, tmp_path / "reference.npz")
+    # Stored 1, 2, 4; given 1, 2, 3.2: off by a fifth of the largest, which INT8 may be and fp32 may not.
+    answers = [FakeNetwork(lambda x: np.minimum(x / 10, 3.2), name) for name in (precision, "fp32")]
+    assert [selftest({"reader": network}, tmp_path / "reference.npz")[0].passed for network in answers] == [True, False]
+
+
 def test_mixed_precision_has_the_wider_tolerance() -> None:
     assert tolerance("bf16+int8") == tolerance("int8") > tolerance("bf16") > tolerance("fp32")

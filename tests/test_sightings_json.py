@@ -8,7 +8,9 @@ from openplate.types import Candidate, Character, Reading, Sighting, SightingEve
 
 
 def event(status: str = "read", reasons: tuple[str, ...] = ()) -> SightingEvent:
-    reading = Reading("A1", 0.98767, (Character("A", 0.999), Character("1", 0.98)), (Candidate("A1", 0.98767, "RU/1"),), "RU", "RU/1", 1)
+    reading = Reading(
+        "A1", 0.98767, (Character("A", 0.999), Character("1", 0.98)), (Candidate("A1", 0.98767, "RU/1"),), "RU", "RU/1", 1, 0.76549, None
+    )
     sighting = Sighting(
         id="gate-7",
         status=status,  # type: ignore[arg-type]
@@ -48,6 +50,8 @@ def test_event_is_one_flat_object_without_pictures() -> None:
         "candidates": [{"text": "A1", "confidence": 0.9876, "format": "RU/1"}],
         "country": "RU",
         "format": "RU/1",
+        "country_confidence": 0.7654,
+        "format_confidence": None,
         "lines": 1,
         "first_s": 1.235,
         "last_s": 4.0,

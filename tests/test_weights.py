@@ -57,3 +57,20 @@ def test_paths_lie_in_the_package() -> None:
         f"{name}.onnx" for name in weights.NETWORKS
     ]
     assert weights.detector_path().parent == Path(weights.__file__).parent
+
+
+def test_file_as_shipped_is_given_back_and_a_damaged_or_missing_one_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "FOLDER", folder)
+    assert weights.as_shipped(folder / "reader.onnx") == folder / "reader.onnx"
+    (folder / "reader.onnx").write_bytes(b"abd")
+    with pytest.raises(WeightsError, match=r"reader.onnx: the file is damaged \(its SHA-256 does not begin with ba7816bf8f01\); reinstall"):
+        weights.as_shipped(folder / "reader.onnx")
+    (folder / "reader.onnx").unlink()
+    with pytest.raises(WeightsError, match="reader.onnx: the file is missing"):
+        weights.as_shipped(folder / "reader.onnx")
+    with pytest.raises(WeightsError, match="other.onnx: has no checksum"):
+        weights.as_shipped(folder / "other.onnx")
+
+
+def test_file_outside_the_package_is_not_checked(folder: Path) -> None:
+    assert weights.as_shipped(folder / "reader.onnx") == folder / "reader.onnx"

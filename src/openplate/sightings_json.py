@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openplate.results import shown_confidence
+from openplate.results import shown_confidence, shown_if_known
 from openplate.types import Sighting, SightingEvent, WatchCounts
 
 SIGHTING_VERSION = 1
@@ -34,6 +34,8 @@ def sighting_as_json(sighting: Sighting) -> dict[str, Any]:
         "candidates": [{"text": c.text, "confidence": shown_confidence(c.confidence), "format": c.format} for c in reading.candidates],
         "country": reading.country,
         "format": reading.format,
+        "country_confidence": shown_if_known(reading.country_confidence),
+        "format_confidence": shown_if_known(reading.format_confidence),
         "lines": reading.lines,
         "first_s": round(sighting.first_s, 3),
         "last_s": round(sighting.last_s, 3),

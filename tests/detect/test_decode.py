@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openplate.detect.decode import decode_detections
+from openplate.detect.decode import decode_detections, place_corners
 from openplate.geometry import box_iou, box_to_quad, quad_to_box
 
 EVEN, LIKELY, SURE = 0.0, 1.0986123, 2.1972246
@@ -37,6 +37,22 @@ def test_quad_does_not_change_with_the_networks_output() -> None:
     (detection,) = decode_detections(output, 0.5)
     output[:] = 0
     assert quad_to_box(detection.quad) == (0, 0, 10, 10)
+
+
+def test_corners_are_placed_from_the_centre_of_their_cell_in_units_of_its_level() -> None:
+    # 64 × 128 px: 8·16 cells of 8 px, 4·8 of 16 px, 2·4 of 32 px, 1·2 of 64 px.
+    output = np.full((128 + 32 + 8 + 2, 9), -9, np.float32)
+    output[17] = [LIKELY, 0.25, 0.5, 1, 0.5, 1, 1, 0.25, 1]  # the second cell of the second line: (12, 12), units of 32 px
+    output[20] = [EVEN, *[0] * 8]
+    output[169] = [SURE, -0.125, 0.0625, 0, 0.0625, 0, 0.125, -0.125, 0.125]  # the last one: (96, 32), units of 256 px
+    placed = place_corners(output, (64, 128), (8, 16, 32, 64), 4.0, 0.6)
+    assert placed[:, 1:].tolist() == [[20, 28, 44, 28, 44, 44, 20, 44], [64, 48, 96, 48, 96, 64, 64, 64]]
+    assert placed[:, 0].tolist() == pytest.approx([LIKELY, SURE])
+    assert placed.dtype == np.float32
+
+
+def test_nothing_to_place_gives_no_rows() -> None:
+    assert place_corners(np.full((170, 9), -9, np.float32), (64, 128), (8, 16, 32, 64), 4.0, 0.6).shape == (0, 9)
 
 
 @pytest.mark.parametrize(("threshold", "count"), [(0.1, 3), (0.6, 2), (0.8, 1), (0.95, 0)])

@@ -86,6 +86,16 @@ def test_quads_are_given_in_the_images_pixels(tmp_path: Path) -> None:
     assert detector.report.device == "cpu"
 
 
+def test_corners_of_a_file_that_names_its_strides_are_placed(tmp_path: Path) -> None:
+    # A photo of 128 × 64 px is seen at twice its size: 16·32 cells of 8 px, of which the second is at (12, 4); a unit is four strides.
+    answers = np.full((16 * 32, 9), -9, np.float32)
+    answers[1] = [3, 0.25, 0.5, 1, 0.5, 1, 1, 0.25, 1]
+    metadata = METADATA | {"openplate.strides": "8", "openplate.reach": "4"}
+    detector = Detector(constant_network(tmp_path / "d.onnx", ("n", "h", "w", 3), answers, metadata), precision="fp32")
+    (detection,) = detector(np.zeros((64, 128, 3), np.uint8))
+    assert detection.quad.tolist() == [[10, 10], [22, 10], [22, 18], [10, 18]]
+
+
 def test_image_without_plates_gives_an_empty_list(tmp_path: Path) -> None:
     answers = [[-3, 0, 0, 10, 0, 10, 10, 0, 10]]
     detector = Detector(constant_network(tmp_path / "d.onnx", ("n", "h", "w", 3), answers, METADATA), precision="fp32")

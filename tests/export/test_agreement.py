@@ -1,5 +1,6 @@
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,11 +87,29 @@ def test_data_sets_are_read_by_the_pipeline_with_either_file(tmp_path: Path, mak
     assert (found.on, found.total, found.right_before) == ("data sets", 2, 0)
 
 
-def test_fastest_of_the_runs_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detections_that_find_no_plate_are_counted_for_either_file(tmp_path: Path, make_dataset) -> None:  # type: ignore[no-untyped-def]
+    from tests.conftest import BOX, label
+
+    def detector(name: str, *boxes: tuple[float, float, float, float]) -> Path:
+        # The pictures of 200 × 100 px are seen at twice their size.
+        rows = [[3, *(2 * box_to_quad(*box)).ravel()] for box in boxes]
+        return constant_network(tmp_path / name, ("n", "h", "w", 3), rows, DETECTOR)
+
+    dataset = load_dataset(make_dataset([label("A123BC77")], [label("K456MH99")]))
+    before, after = detector("a.onnx", BOX), detector("b.onnx", (0, 0, 30, 10), (0, 80, 30, 90))
+    (found,) = compare_on_data("detector", before, after, ["onnxruntime"], [dataset])
+    assert (found.total, found.right_before, found.right_after, found.lost) == (2, 2, 0, 2)
+    assert (found.unmatched_before, found.unmatched_after, found.more_unmatched) == (0, 4, 4)
+    assert found.as_text().endswith("(0 more, 2 fewer); the same for 0.00 %; detections that find none 0 → 4")
+
+
+@pytest.mark.parametrize(("resolution", "clock"), [(1e-9, "process_time"), (1 / 64, "perf_counter")])
+def test_fastest_of_the_runs_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolution: float, clock: str) -> None:
     path = constant_network(tmp_path / "n.onnx", ("n", 4), np.zeros(1), {})
     # Start and end of each run in seconds, the two files taking turns: 8 and 2 ms, then 4 and 1 ms.
     ticks = itertools.accumulate([0, 0.008, 1, 0.002, 1, 0.004, 1, 0.001])
-    monkeypatch.setattr(agreement.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(agreement.time, clock, lambda: next(ticks))
+    monkeypatch.setattr(agreement.time, "get_clock_info", lambda _: SimpleNamespace(resolution=resolution))
     found = compare_speed(path, path, "onnxruntime", np.zeros((4, 4), np.uint8), runs=2)
     assert (found.before_ms, found.after_ms) == (pytest.approx(1.0), pytest.approx(0.25))  # an image of a batch of four
     assert found.ratio == pytest.approx(4)

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from openplate.dataset import Dataset
 from openplate.engine import open_network
 from openplate.errors import FormatError, WeightsError
 from openplate.export import int8
@@ -60,11 +61,17 @@ def test_reader_keeps_its_metadata_and_says_how_it_was_made(exported: dict[str, 
     assert [p.name for p in tmp_path.iterdir()] == ["r.int8.onnx"]
 
 
-def test_detector_is_measured_on_drawn_scenes(exported: dict[str, Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detector_is_int8_from_its_first_convolution_and_measured_on_drawn_scenes(
+    exported: dict[str, Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(int8, "load_formats", lambda *_: RUSSIAN)
-    report = export_int8(exported["detector"].target, tmp_path / "d.int8.onnx", replace(QUICK, drawn=2))
+    source, target = exported["detector"].target, tmp_path / "d.int8.onnx"
+    report = export_int8(source, target, replace(QUICK, keep=None, drawn=2))
     assert {a.on for a in report.agreements} == {"drawn scenes"}
-    assert open_network(tmp_path / "d.int8.onnx", engine="onnxruntime").metadata["openplate.kind"] == "detector"
+    assert (report.kept, report.layers) == (0, sum(node.op_type == "Conv" for node in onnx.load(str(source)).graph.node))
+    after = open_network(target, engine="openvino")
+    assert "int8" in after.report.precision.split("+")
+    assert (after.metadata["openplate.kind"], after.metadata["openplate.strides"]) == ("detector", "8 16 32 64")
 
 
 @pytest.mark.usefixtures("few_formats")
@@ -99,6 +106,23 @@ def test_ten_of_twenty_thousand_crops_may_be_lost(
         with pytest.raises(WeightsError, match=r"reads 0\.0[56] points fewer of the drawn plates, allowed are 0\.05"):
             export_int8(exported["reader"].target, target, settings)
         assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("r.onnx", b"old")]
+
+
+@pytest.mark.parametrize(("after", "written"), [(25, True), (26, False)])
+def test_detector_may_give_five_detections_more_that_find_no_plate(
+    exported: dict[str, Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, written: bool
+) -> None:
+    def on_data(kind: str, before: Path, file: Path, engines: object, data: object, formats: object) -> list[Agreement]:
+        return [Agreement("data sets", EngineReport(name, "1", "cpu", "int8", 1), 99, 99, 90, 90, 0, 0, None, 20, after) for name in int8.ENGINES]
+
+    monkeypatch.setattr(int8, "load_formats", lambda *_: RUSSIAN)
+    monkeypatch.setattr(int8, "compare_on_data", on_data)
+    settings = replace(QUICK, drawn=1, data=(Dataset("streets", tmp_path, ()),))
+    if written:
+        assert export_int8(exported["detector"].target, tmp_path / "d.onnx", settings).agreements[-1].more_unmatched == 5
+    else:
+        with pytest.raises(WeightsError, match="openvino gives 6 detections more that find no plate of the data sets, allowed are 5"):
+            export_int8(exported["detector"].target, tmp_path / "d.onnx", settings)
 
 
 def test_other_kinds_and_quantised_files_are_refused(exported: dict[str, Exported], tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
 from openplate.read.reader import Reader
 from openplate.straighten import Straightener
+from openplate.train.networks.detector import Detector as DetectorNetwork
 from tests.export.conftest import KINDS, Exported, write_checkpoint
 
 SHAPES = {"reader": (None, 48, 192), "detector": (None, None, None, 3), "straightener": (None, 48, 128)}
@@ -39,7 +40,7 @@ def test_file_says_what_it_is_in_both_engines(exported: dict[str, Exported], kin
     metadata = {k.removeprefix("openplate."): v for k, v in network.metadata.items() if k.startswith("openplate.")}
     own = {
         "reader": {"characters": CHARACTERS, "height": "48", "width": "192", "margin": "0.04 0.1", "rows": "2"},
-        "detector": {"side": "960", "threshold": "0.4"},
+        "detector": {"side": "960", "threshold": "0.4", "strides": "8 16 32 64", "reach": "4"},
         "straightener": {"height": "48", "width": "128"},
     }[kind]
     training = metadata.pop("training")
@@ -62,7 +63,7 @@ def test_file_computes_what_torch_computes_at_other_sizes(exported: dict[str, Ex
     batch = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     tensor = torch.from_numpy(batch).float()
     with torch.inference_mode():
-        expected = network(tensor.permute(0, 3, 1, 2) if kind == "detector" else tensor[:, None]).numpy()
+        expected = (network.cells(tensor.permute(0, 3, 1, 2)) if isinstance(network, DetectorNetwork) else network(tensor[:, None])).numpy()
     for engine in ("onnxruntime", "openvino"):
         (got,) = open_network(exported[kind].target, engine=engine, precision="fp32")(batch)
         assert got.shape == expected.shape

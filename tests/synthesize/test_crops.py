@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -8,7 +9,7 @@ from openplate.errors import OpenPlateError
 from openplate.formats import Automaton, load_formats, select
 from openplate.geometry import box_to_quad, quad_size
 from openplate.synthesize import crops
-from openplate.synthesize.crops import Material, choose_type, draw_crops, empty_crop, jitter_quad, mix_crops, view
+from openplate.synthesize.crops import Material, choose_type, draw_crops, draw_photo, empty_crop, jitter_quad, mix_crops, view
 from openplate.synthesize.photos import Patch, Photo
 from tests.synthesize.conftest import LEVELS, quartered, scaled
 
@@ -41,6 +42,24 @@ def test_types_are_chosen_by_country_and_then_by_weight() -> None:
     within = sum(t is first for t in chosen) / sum(t.country == "RU" for t in chosen)
     assert share == pytest.approx(formats[0].weight / (formats[0].weight + formats[1].weight), abs=0.05)
     assert within == pytest.approx(first.weight / sum(t.weight for t in RU[0].types), abs=0.06)
+
+
+def test_types_that_are_only_read_are_never_chosen_and_change_no_choice() -> None:
+    drawn = [replace(RU[0], types=tuple(t for t in RU[0].types if t.drawn))]
+    assert len(drawn[0].types) == len(RU[0].types) - 2
+    first, second = random.Random(9), random.Random(9)
+    assert [choose_type(RU, first).id for _ in range(500)] == [choose_type(drawn, second).id for _ in range(500)]
+
+
+def test_photo_of_a_plate_is_in_colour_with_its_quad_inside() -> None:
+    coloured = 0
+    for seed in range(12):
+        drawn = draw_photo(RU, random.Random(seed), 0.85)
+        height, width, channels = drawn.image.shape
+        assert channels == 3 and Automaton([drawn.type]).matches(drawn.text)
+        assert drawn.quad.min() >= 0 and drawn.quad[:, 0].max() <= width and drawn.quad[:, 1].max() <= height
+        coloured += bool(np.ptp(drawn.image.astype(np.int16), axis=2).max() > 20)
+    assert coloured >= 8  # the others are in deep shadow, or without a flag
 
 
 def test_quad_of_a_view_encloses_the_plate(monkeypatch: pytest.MonkeyPatch) -> None:

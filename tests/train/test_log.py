@@ -26,6 +26,17 @@ def test_rows_are_written_with_one_heading(tmp_path: Path) -> None:
     assert (tmp_path / "log.csv").read_text() == "step,loss,score\n2,1.5,0.1\n4,1.25,0.2\n"
 
 
+@pytest.mark.usefixtures("curves")
+def test_lines_end_alike_in_an_unbroken_and_a_resumed_log(tmp_path: Path) -> None:
+    RunLog(tmp_path, 0).write({"step": 2, "loss": 1.5})
+    assert (tmp_path / "log.csv").read_bytes() == b"step,loss\n2,1.5\n"
+    RunLog(tmp_path, 2).write({"step": 4, "loss": 1.25})
+    assert (tmp_path / "log.csv").read_bytes() == b"step,loss\n2,1.5\n4,1.25\n"
+    (tmp_path / "log.csv").write_bytes(b"step,loss\r\n2,1.5\r\n")
+    RunLog(tmp_path, 2)
+    assert (tmp_path / "log.csv").read_bytes() == b"step,loss\n2,1.5\n"
+
+
 @pytest.mark.parametrize(("step", "kept"), [(6, 4), (5, 3), (4, 3), (1, 1), (0, 1)])
 def test_rows_after_the_step_are_dropped(tmp_path: Path, step: int, kept: int) -> None:
     (tmp_path / "log.csv").write_text(ROWS)

@@ -1,6 +1,8 @@
+import subprocess
+import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,10 +99,43 @@ def test_several_drawing_processes_give_the_same_batches_and_draw_as_many_shards
 
 def test_drawing_process_that_is_killed_is_named_with_what_to_lower() -> None:
     def draw(number: int) -> Shard:
-        raise BrokenProcessPool("A process in the process pool was terminated abruptly")
+        raise ChildProcessError("the drawing process was ended")
 
     with pytest.raises(ConfigError, match="the process that draws ended without a word; if memory ran out, lower shard = 6 or drawers = 1"):
         next(shard_batches(draw, 6, 1, 2, 0, 6, 1))
+
+
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_drawing_process_ends_in_the_midst_of_a_shard_and_leaves_nothing(how: str) -> None:
+    """In a program of its own: what is left behind is told when Python ends."""
+    program = f"""
+import multiprocessing, os, signal, sys, time
+from tests.train.drawing import Endless
+from openplate.errors import ConfigError
+from openplate.train.shards import shard_batches
+
+if __name__ == "__main__":
+    batches = shard_batches(Endless(), 4, 1, 2, 0, 8, 1)
+    next(batches)
+    (process,) = multiprocessing.active_children()
+    os.kill(process.pid, signal.SIGINT)  # Ctrl-C reaches every process of a terminal; this one is not its business
+    time.sleep(0.2)
+    assert process.is_alive()
+    if "{how}" == "closed":
+        batches.close()
+    else:
+        process.kill()
+        try:
+            list(batches)
+        except ConfigError as error:
+            print(error)
+    assert not process.is_alive() and multiprocessing.active_children() == []
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "" if how == "closed" else "the process that draws ended without a word; if memory ran out, lower shard = 4 or drawers = 1\n"
+    )
 
 
 def test_no_drawing_process_gives_error() -> None:

@@ -33,15 +33,13 @@ class SharedTask(TinyTask):
         return super().loss(network, batch)
 
 
-def main(out: Path) -> None:
-    """Trains four of six steps, then goes on to the end, as after an interruption."""
+def main(out: Path, stop_after: int | None) -> None:
+    """Trains six steps, or `stop_after` of them, or what is left of them after an earlier start."""
     log.draw_curves = lambda *_: None  # matplotlib takes longer than everything else
     place = find_place()
     config = take_share(ReaderConfig(loop=replace(TINY, validate_every=3), shard=16), place)
     task = SharedTask(place.rank, place.count)
-    train(task, config.loop, config, out / "run", stop_after=4, place=place)
-    task = SharedTask(place.rank, place.count)
-    train(task, config.loop, config, out / "run", place=place)
+    train(task, config.loop, config, out / "run", stop_after=stop_after, place=place)
     weights = {name: value for name, value in task.network.named_parameters()}
     torch.save(
         {"weights": weights, "rows": task.rows, "checks": task.checks, "batch": config.loop.batch, "seed": config.loop.seed}, out / f"{place.rank}.pt"
@@ -49,4 +47,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -22,6 +22,8 @@ from openplate.rectify import MARGIN_X, MARGIN_Y
 from openplate.sources import read_image, write_image
 from openplate.types import Image
 
+Sample = tuple[LabelledImage, LabelledPlate | None]
+"""A plate with its image; or an image without one."""
 _CELL_WIDTH, _CELL_HEIGHT, _CAPTION_PX = 240, 96, 26
 _GAP_PX = 8
 _PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 30), (235, 235, 232)
@@ -156,9 +158,22 @@ def write_sheet(dataset: Dataset, path: Path, count: int = 48, seed: int = 0, co
         SourceError: the file's suffix is unknown, or it cannot be written.
 
     """
-    samples: list[tuple[LabelledImage, LabelledPlate | None]] = [(image, plate) for image in dataset.images for plate in image.plates]
+    cells = cells_of(shuffled(dataset, seed), count)
+    if cells:
+        write_image(path, draw_sheet(cells, columns))
+    return len(cells)
+
+
+def shuffled(dataset: Dataset, seed: int) -> list[Sample]:
+    """The plates of a data set in an order drawn by `seed`; its images when it has no plate."""
+    samples: list[Sample] = [(image, plate) for image in dataset.images for plate in image.plates]
     samples = samples or [(image, None) for image in dataset.images]
     random.Random(seed).shuffle(samples)
+    return samples
+
+
+def cells_of(samples: Iterable[Sample], count: int) -> list[Image]:
+    """The first `count` samples whose pictures can be opened, each seen from straight ahead over its country and text."""
     cells: list[Image] = []
     for image, plate in samples:
         if len(cells) == count:
@@ -167,8 +182,11 @@ def write_sheet(dataset: Dataset, path: Path, count: int = 48, seed: int = 0, co
             cells.append(_cell(read_image(image.path)[0].image, plate))
         except SourceError:
             continue
-    if not cells:
-        return 0
+    return cells
+
+
+def draw_sheet(cells: Sequence[Image], columns: int = 6) -> Image:
+    """Cells row by row on one picture, `(H, W, 3) uint8 RGB`; at least one cell."""
     width, height = _CELL_WIDTH + _GAP_PX, _CELL_HEIGHT + _CAPTION_PX + _GAP_PX
     columns = min(columns, len(cells))
     rows = -(-len(cells) // columns)
@@ -176,8 +194,7 @@ def write_sheet(dataset: Dataset, path: Path, count: int = 48, seed: int = 0, co
     for i, cell in enumerate(cells):
         top, left = _GAP_PX + i // columns * height, _GAP_PX + i % columns * width
         sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
-    write_image(path, sheet)
-    return len(cells)
+    return sheet
 
 
 def _faults_of(image: LabelledImage, charset: Charset, *, open_image: bool) -> list[str]:

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from openplate.geometry import FloatArray, box_iou
 from openplate.types import Detection
+
+
+def place_corners(output: NDArray[np.float32], size: tuple[int, int], strides: Sequence[int], reach: float, threshold: float) -> NDArray[np.float32]:
+    """The rows of a detector's output that reach the threshold, `(B, 9) float32`, with their corners in the network's input px.
+
+    Args:
+        output: `(A, 9) float32`: logit, then four corners as seen from the centre of the row's cell. Cells come line by line, one level after the other.
+        size: the input's height and width.
+        strides: each level's distance between cells, in input px.
+        reach: how many strides a corner's unit is.
+        threshold: least confidence (0-1) that is kept.
+    """
+    kept = np.flatnonzero(output[:, 0] > _logit(threshold))
+    placed = np.array(output[kept], np.float32)
+    first = 0
+    for stride in strides:
+        rows, columns = size[0] // stride, size[1] // stride
+        level = np.flatnonzero((kept >= first) & (kept < first + rows * columns))
+        y, x = np.divmod(kept[level] - first, columns)
+        centres = np.stack([(x + 0.5) * stride, (y + 0.5) * stride], axis=1).astype(np.float32)
+        placed[level, 1:] = placed[level, 1:] * np.float32(reach * stride) + np.tile(centres, 4)
+        first += rows * columns
+    return placed
 
 
 def decode_detections(output: NDArray[np.float32], threshold: float, overlap: float = 0.45, most: int = 200) -> list[Detection]:
@@ -18,8 +43,7 @@ def decode_detections(output: NDArray[np.float32], threshold: float, overlap: fl
         overlap: as in `suppress`.
         most: detections kept at most.
     """
-    limit = np.log(threshold / (1 - threshold))
-    kept = np.flatnonzero(output[:, 0] > limit)
+    kept = np.flatnonzero(output[:, 0] > _logit(threshold))
     kept = kept[np.argsort(-output[kept, 0], kind="stable")][: 4 * most]
     quads = output[kept, 1:].reshape(-1, 4, 2)
     boxes = np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1)
@@ -47,3 +71,7 @@ def suppress(boxes: FloatArray, overlap: float = 0.45, most: int = 200) -> list[
             break
         alive &= ~rivals[i]
     return stay
+
+
+def _logit(probability: float) -> float:
+    return float(np.log(probability / (1 - probability)))

@@ -31,6 +31,8 @@ Kind = Literal["reader", "detector"]
 Run = tuple[Path, str]
 """A file and the engine that runs it."""
 BATCH = 32
+FINE_S = 1e-4
+"""Windows tells a process's time in steps of 1/64 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Agreement:
 
     Of `total` plates, `right_before` and `right_after` were read (or found) rightly by either; `same` got the same text from both (or were found by
     both or by neither); `fixed` are right only after, `broken` only before. `difference` is the mean absolute difference of the readers'
-    probabilities, or the mean distance of the detectors' corners in plate heights; None where it was not measured.
+    probabilities, or the mean distance of the detectors' corners in plate heights; `unmatched_before` and `unmatched_after` are detections that find
+    no plate; None where it was not measured.
     """
 
     on: str
@@ -51,6 +54,8 @@ class Agreement:
     fixed: int
     broken: int
     difference: float | None = None
+    unmatched_before: int | None = None
+    unmatched_after: int | None = None
 
     @property
     def lost(self) -> int:
@@ -62,6 +67,11 @@ class Agreement:
         """The same in percentage points of all plates."""
         return 100 * self.lost / self.total if self.total else 0.0
 
+    @property
+    def more_unmatched(self) -> int:
+        """How many detections more find no plate after than before."""
+        return (self.unmatched_after or 0) - (self.unmatched_before or 0)
+
     def as_json(self) -> dict[str, Any]:
         """The agreement as a JSON object."""
         return {**asdict(self), "engine": self.engine.as_json()}
@@ -72,6 +82,8 @@ class Agreement:
             return f"{self.on}, {self.engine.name} {self.engine.precision}: nothing to compare"
         shares = [100 * n / self.total for n in (self.right_before, self.right_after, self.same)]
         more = "" if self.difference is None else f"; mean difference {self.difference:.2g}"
+        if self.unmatched_before is not None:
+            more += f"; detections that find none {self.unmatched_before} → {self.unmatched_after}"
         return (
             f"{self.on}, {self.engine.name} {self.engine.precision}: right {shares[0]:.2f} → {shares[1]:.2f} % of {self.total} "
             f"({self.fixed} more, {self.broken} fewer); the same for {shares[2]:.2f} %{more}"
@@ -169,17 +181,23 @@ def compare_on_data(
             pipeline = Pipeline(replace(options, reader=path) if kind == "reader" else replace(options, detector=path))
             outcomes.append([image for dataset in datasets for image in evaluate(pipeline, dataset, part=kind).images])
         judge = _Judge("data sets", open_network(after, engine=engine).report)
-        for first, second in zip(*outcomes, strict=True):
-            _judge_image(judge, first, second)
-        agreements.append(judge.agreement())
+        for pair in zip(*outcomes, strict=True):
+            _judge_image(judge, *pair)
+        agreement = judge.agreement()
+        if kind == "detector":
+            first, second = (sum(map(_unmatched, images)) for images in outcomes)
+            agreement = replace(agreement, unmatched_before=first, unmatched_after=second)
+        agreements.append(agreement)
     return agreements
 
 
 def compare_speed(before: Path, after: Path, engine: str, batch: NDArray[Any], *, precision: str = "fp32", runs: int = 40) -> Speed:
     """Both files on one engine and one thread, in turns; `before` in `precision`, `after` as the engine runs it by default.
 
-    The fastest run of each counts: whatever else the machine does only ever makes a run slower (as in Python's `timeit`).
+    The fastest run of each counts: whatever else the machine does only ever makes a run slower (as in Python's `timeit`). The processor's time is
+    measured where the system tells it finely enough: on a busy machine no run may pass without a pause.
     """
+    clock = time.process_time if time.get_clock_info("process_time").resolution <= FINE_S else time.perf_counter
     networks = [open_network(before, engine=engine, precision=precision), open_network(after, engine=engine)]
     for network in networks:
         network(batch)
@@ -187,9 +205,9 @@ def compare_speed(before: Path, after: Path, engine: str, batch: NDArray[Any], *
     times: list[list[float]] = [[], []]
     for _ in range(runs):
         for network, kept in zip(networks, times, strict=True):
-            start = time.perf_counter()
+            start = clock()
             network(batch)
-            kept.append(1000 * (time.perf_counter() - start) / len(batch))
+            kept.append(1000 * (clock() - start) / len(batch))
     return Speed(networks[0].report, networks[1].report, len(batch), min(times[0]), min(times[1]))
 
 
@@ -218,6 +236,11 @@ def _judge_image(judge: _Judge, before: ImageOutcome, after: ImageOutcome) -> No
             judge.add(texts[0] == texts[1], one.reading_right, other.reading_right)
         elif one.found is not None and other.found is not None:
             judge.add(one.found == other.found, one.found, other.found)
+
+
+def _unmatched(image: ImageOutcome) -> int:
+    """How many detections of an image find none of its labels."""
+    return len(image.detections) - sum(plate.found is True for plate in image.plates)
 
 
 def _found(detections: Sequence[Detection], quads: Sequence[Quad]) -> list[Quad | None]:

@@ -52,7 +52,8 @@ WINDOW_PX = 384
 class Limits:
     """What an INT8 file may lose, and how much faster it has to be.
 
-    At most `points` percentage points of the drawn plates, and at most `plates` of all data sets together; at `batch` images on one thread at least
+    At most `points` percentage points of the drawn plates, and at most `plates` of all data sets together, where at most `unmatched` detections more may
+    find no plate; at `batch` images on one thread at least
     `onnxruntime` and `openvino` times as fast as the floating point file, which runs in `precision` there. `drawn` crops or scenes measure the loss.
     """
 
@@ -63,26 +64,31 @@ class Limits:
     onnxruntime: float
     openvino: float
     drawn: int
+    unmatched: int = 0
 
 
 LIMITS: dict[Kind, Limits] = {
     "reader": Limits(points=0.05, plates=2, batch=8, precision="fp32", onnxruntime=2.0, openvino=4.0, drawn=20_000),
-    "detector": Limits(points=0.5, plates=2, batch=1, precision="auto", onnxruntime=1.5, openvino=1.2, drawn=400),
+    "detector": Limits(points=0.5, plates=2, batch=1, precision="auto", onnxruntime=1.5, openvino=1.2, drawn=400, unmatched=5),
 }
 """A reader is measured against fp32. A detector has no such rule: its INT8 file has to be worth having beside bf16, where the processor has that."""
+
+
+KEEP: dict[Kind, tuple[int, ...]] = {"reader": (1, 2, 3), "detector": (0, 1, 2, 3)}
+"""A detector's first convolution is a tenth of its work, and sees bytes, which 8 bits hold exactly. A reader's is small, and sees standardised crops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to make and measure an INT8 file.
 
-    `keep` are numbers of convolutions at the beginning that stay floating point: each is tried, the first that holds is taken. `calibration` inputs set
-    the scales, `drawn` crops or scenes measure (None: 20,000 crops, 400 scenes); `photos` are data sets whose training part the calibration uses too, `data` are labelled sets to
+    `keep` are numbers of convolutions at the beginning that stay floating point: each is tried, the first that holds is taken (None: as in `KEEP`).
+    `calibration` inputs set the scales, `drawn` crops or scenes measure (None: 20,000 crops, 400 scenes); `photos` are data sets whose training part the calibration uses too, `data` are labelled sets to
     measure on; `formats` are folders with further format files. With `any_speed` a file that is too slow here is written all the same: for export on
     another processor than the one it will run on.
     """
 
-    keep: tuple[int, ...] = (1, 2, 3)
+    keep: tuple[int, ...] | None = None
     calibration: int = 300
     drawn: int | None = None
     photos: tuple[Path, ...] = ()
@@ -133,7 +139,7 @@ def export_int8(source: Path, target: Path, settings: Settings = Settings(), say
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         partial = Path(folder) / target.name
-        for keep in settings.keep:
+        for keep in KEEP[kind] if settings.keep is None else settings.keep:
             quantised = halve_exact_weights(quantise(simple, batches, keep, fast=kind == "detector"))
             onnx.save(quantised, str(partial))
             layers = quantised_layers(quantised)
@@ -254,6 +260,11 @@ def disagreeing(
             say(agreement.as_text())
         agreements += on_data
         faults = [f"{a.engine.name} loses {a.lost} plates of the data sets, allowed are {limits.plates}" for a in on_data if a.lost > limits.plates]
+        faults += [
+            f"{a.engine.name} gives {a.more_unmatched} detections more that find no plate of the data sets, allowed are {limits.unmatched}"
+            for a in on_data
+            if a.more_unmatched > limits.unmatched
+        ]
     return agreements, faults
 
 

@@ -1,4 +1,4 @@
-"""Plate types in, endless training crops out: each drawn plate is photographed a few times and rectified through a quad that is not exact."""
+"""Plate types in, photos of drawn plates and endless training crops out; a training crop is rectified through a quad that is not exact."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from openplate.geometry import box_to_quad, quad_size, quad_to_box
 from openplate.rectify import rectify
 from openplate.synthesize.camera import Picture, defocus, expose, photograph, pose, record, to_grey
 from openplate.synthesize.photos import Patch, Photo
-from openplate.synthesize.plates import draw_plate
-from openplate.types import Crop, Quad
+from openplate.synthesize.plates import DrawnPlate, draw_plate
+from openplate.types import Crop, Image, Quad
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +33,16 @@ class DrawnCrop:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DrawnPhoto:
+    """A photo of one drawn plate, `(H, W, 3) uint8 RGB`, with the plate's quad and text."""
+
+    image: Image
+    quad: Quad
+    text: str
+    type: PlateType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LabelledCrop:
     """A crop to train on: the first `first_line` characters of `text` stand on the first line; None where nobody said."""
 
@@ -42,9 +52,10 @@ class LabelledCrop:
 
 
 def choose_type(formats: Sequence[Format], rng: random.Random) -> PlateType:
-    """A plate type: the country by its weight, then the type by its weight."""
+    """A plate type: the country by its weight, then the type by its weight, of those that are drawn."""
     chosen = rng.choices(formats, [f.weight for f in formats])[0]
-    return rng.choices(chosen.types, [t.weight for t in chosen.types])[0]
+    types = [t for t in chosen.types if t.drawn]
+    return rng.choices(types, [t.weight for t in types])[0]
 
 
 def jitter_quad(quad: Quad, rng: random.Random, amount: float) -> Quad:
@@ -70,8 +81,12 @@ def jitter_quad(quad: Quad, rng: random.Random, amount: float) -> Quad:
 
 def view(picture: NDArray[np.uint8], quad: Quad, rng: random.Random, difficulty: float) -> tuple[Picture, Quad]:
     """A grey photo of a plate (`picture` with its `quad`, RGB or grey) under a random pose, size, light and camera, with the quad in it."""
+    return view_as_is(to_grey(picture, rng) if picture.ndim == 3 else picture, quad, rng, difficulty)
+
+
+def view_as_is(picture: Picture, quad: Quad, rng: random.Random, difficulty: float) -> tuple[Picture, Quad]:
+    """Like `view`, in colour where the picture is."""
     width, height = quad_size(quad)
-    grey = to_grey(picture, rng) if picture.ndim == 3 else picture
     low, high = 60 - 18 * difficulty, 230.0
     seen_width = math.exp(rng.uniform(math.log(low), math.log(high)))
     if height / width > 0.42:
@@ -81,7 +96,7 @@ def view(picture: NDArray[np.uint8], quad: Quad, rng: random.Random, difficulty:
     pad_x, pad_y = (x1 - x0) * 0.14 + 3, (y1 - y0) * 0.3 + 3
     size = math.ceil(x1 - x0 + 2 * pad_x), math.ceil(y1 - y0 + 2 * pad_y)
     target = np.asarray(target + np.array([pad_x - x0 + rng.random(), pad_y - y0 + rng.random()]), dtype=np.float32)
-    photo = photograph(grey, quad, target, size)
+    photo = photograph(picture, quad, target, size)
     photo = degrade(photo, quad_size(target)[1], rng, difficulty)
     return photo, target
 
@@ -124,7 +139,7 @@ def draw_crops(formats: Sequence[Format], seed: int, difficulty: float = 1.0, vi
     rng = random.Random(seed)
     cv2.setNumThreads(1)
     while True:
-        drawn = draw_plate(choose_type(formats, rng), rng, width_px=rng.choice((200, 240, 280)), margin=0.22, wear=difficulty)
+        drawn = _draw(formats, rng, difficulty)
         for _ in range(views):
             photo, quad = view(drawn.image, drawn.quad, rng, difficulty)
             if rng.random() < 0.1:
@@ -132,6 +147,23 @@ def draw_crops(formats: Sequence[Format], seed: int, difficulty: float = 1.0, vi
                 yield DrawnCrop(rectify(photo, quad), drawn.text, drawn.first_line, drawn.type, photo, quad)
             else:
                 yield DrawnCrop(rectify(photo, jitter_quad(quad, rng, jitter)), drawn.text, drawn.first_line, drawn.type, photo, quad)
+
+
+def draw_photo(formats: Sequence[Format], rng: random.Random, difficulty: float = 0.85) -> DrawnPhoto:
+    """One photo as `draw_crops` takes them, in colour: one in ten is cut close to the plate, as other systems store them.
+
+    Raises:
+        OpenPlateError: a Chinese plate is to be drawn and no font has its characters.
+    """
+    drawn = _draw(formats, rng, difficulty)
+    photo, quad = view_as_is(drawn.image, drawn.quad, rng, difficulty)
+    if rng.random() < 0.1:
+        photo, quad = cut_out(photo, quad, rng)
+    return DrawnPhoto(photo, quad, drawn.text, drawn.type)
+
+
+def _draw(formats: Sequence[Format], rng: random.Random, difficulty: float) -> DrawnPlate:
+    return draw_plate(choose_type(formats, rng), rng, width_px=rng.choice((200, 240, 280)), margin=0.22, wear=difficulty)
 
 
 @dataclass(frozen=True, slots=True)

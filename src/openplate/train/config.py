@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from openplate.dataset import LABELS
 from openplate.errors import ConfigError
+from openplate.formats import load_formats, select
 
 Config = TypeVar("Config")
 
@@ -145,6 +147,22 @@ def load_config(path: Path, kind: type[Config], changes: Sequence[str] = ()) -> 
     for change in changes:
         _set(data, change)
     return build(kind, data, str(path))
+
+
+def check_sources(config: ReaderConfig | DetectorConfig | StraightenerConfig | EndToEndConfig) -> None:
+    """Makes sure that what a config names is there, before anything is drawn: its data sets and its countries.
+
+    Raises:
+        ConfigError: a data set is missing.
+        FormatError: a country is not known, or a format file is wrong.
+    """
+    missing = [folder for folder in config.photos if not (Path(folder) / LABELS).is_file()]
+    if missing:
+        raise ConfigError(
+            f"photos: expected data sets, found no {LABELS} in {', '.join(missing)}; fetch or convert them (docs/data.md), "
+            "name others with --set 'photos=[\"FOLDER\"]', or train on drawings alone with --set 'photos=[]'"
+        )
+    select(load_formats(*(() if isinstance(config, (DetectorConfig, StraightenerConfig)) else config.formats)), config.countries)
 
 
 def _set(data: dict[str, Any], change: str) -> None:

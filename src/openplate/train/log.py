@@ -43,7 +43,7 @@ class RunLog:
         with writing(self.path):
             is_first = not self.path.exists() or self.path.stat().st_size == 0
             with self.path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, list(row))
+                writer = csv.DictWriter(file, list(row), lineterminator="\n")
                 if is_first:
                     writer.writeheader()
                 writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
@@ -77,7 +77,7 @@ def truncate_log(path: Path, step: int) -> None:
     if rows:
         fields = rows[0].count(",")
         kept = [row for row in rows[1:] if row.count(",") == fields and float(row.split(",")[0]) <= step]
-        path.write_text("\n".join([rows[0], *kept]) + "\n")
+        path.write_text("\n".join([rows[0], *kept]) + "\n", newline="\n")
 
 
 def draw_curves(log: Path, picture: Path) -> None:

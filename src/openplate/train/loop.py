@@ -6,7 +6,8 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -147,22 +148,23 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
     torch.set_num_threads(config.threads)
     network = task.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = _last_state(folder / "last.pt", task, device)
-    batches = task.batches(state["step"] if state else 0, config.steps)
-    if state is None and config.start_from:
-        batches = _start(task, network, Path(config.start_from), batches, place)
-    with joined(place, device):
-        check_together(state["step"] if state else 0, place, device)
-        parallel = in_parallel(network, place, device)
-        training = Training(network, config)
-        if state is not None:
+    drawn = task.batches(state["step"] if state else 0, config.steps)
+    with _closing(drawn):
+        fresh = state is None and config.start_from
+        batches = _start(task, network, Path(config.start_from), drawn, place) if fresh else drawn
+        with joined(place, device):
+            check_together(state["step"] if state else 0, place, device)
+            parallel = in_parallel(network, place, device)
+            training = Training(network, config)
+            if state is not None:
+                try:
+                    training.restore(state)
+                except (RuntimeError, ValueError):
+                    raise ConfigError(f"{folder / 'last.pt'}: does not fit this config; {_REMEDY}") from None
             try:
-                training.restore(state)
-            except (RuntimeError, ValueError):
-                raise ConfigError(f"{folder / 'last.pt'}: does not fit this config; {_REMEDY}") from None
-        try:
-            _run(task, config, folder, stop_after, place, training, parallel, batches)
-        except torch.OutOfMemoryError:
-            raise ConfigError(f"the memory of {device} is full at batch = {config.batch}; lower it") from None
+                _run(task, config, folder, stop_after, place, training, parallel, batches)
+            except torch.OutOfMemoryError:
+                raise ConfigError(f"the memory of {device} is full at batch = {config.batch}; lower it") from None
     return folder / "best.pt"
 
 
@@ -263,6 +265,16 @@ def _start(task: Task, network: nn.Module, path: Path, batches: Iterator[Batch],
     if place.first:
         tqdm.write(said, file=sys.stderr)
     return chain(taken, batches)
+
+
+@contextmanager
+def _closing(batches: Iterator[Batch]) -> Iterator[None]:
+    """Ends what draws the batches, however training ends: an error keeps them alive, and the program would wait for a shard that nobody wants."""
+    try:
+        yield
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()
 
 
 def _average(average: nn.Module, network: nn.Module, decay: float) -> None:

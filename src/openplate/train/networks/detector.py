@@ -76,6 +76,10 @@ class Detector(nn.Module):
         self.heads = nn.ModuleList(Head(neck, depth) for depth in (1, 2, 2, 2))  # at stride 8 a second convolution would cost a tenth of everything
 
     def forward(self, images: Tensor) -> Tensor:
+        return place_corners(self.cells(images), images.shape[2], images.shape[3])
+
+    def cells(self, images: Tensor) -> Tensor:
+        """`(N, A, 9)`: logit, then the corners as seen from their cell's centre, in `REACH` strides of its level. What an exported file gives."""
         features = self.stem((images - 114.0) * (1 / 57))
         levels = []
         for stage in (self.to8, self.to16, self.to32, self.to64):
@@ -86,15 +90,15 @@ class Detector(nn.Module):
         for i in (2, 1, 0):
             top = self.fuses[i](self.sides[i](levels[i]) + nn.functional.interpolate(top, scale_factor=2.0, mode="nearest"))
             fused.insert(0, top)
-        outputs = []
-        for stride, level, head in zip(STRIDES, fused, self.heads, strict=True):
-            joined = head(level).float()  # N 9 H W
-            n, _, h, w = joined.shape
-            flat = joined.permute(0, 2, 3, 1).reshape(n, h * w, 9)
-            points = anchor_points(h, w, stride, flat)
-            corners = flat[:, :, 1:].reshape(n, h * w, 4, 2) * (REACH * stride) + points[None, :, None]
-            outputs.append(torch.cat([flat[:, :, :1], corners.reshape(n, h * w, 8)], dim=-1))
-        return torch.cat(outputs, dim=1)
+        joined = [head(level).float() for level, head in zip(fused, self.heads, strict=True)]  # N 9 H W
+        return torch.cat([cells.permute(0, 2, 3, 1).flatten(1, 2) for cells in joined], dim=1)
+
+
+def place_corners(cells: Tensor, height: int, width: int) -> Tensor:
+    """`Detector.cells` of images of this size with the corners in input px, `(N, A, 9)`."""
+    points = [anchor_points(height // stride, width // stride, stride, cells) for stride in STRIDES]
+    units = torch.cat([torch.full((len(part), 1), REACH * stride, device=cells.device) for part, stride in zip(points, STRIDES, strict=True)])
+    return torch.cat([cells[:, :, :1], cells[:, :, 1:] * units + torch.cat(points).repeat(1, 4)], dim=-1)
 
 
 def anchor_points(height: int, width: int, stride: int, like: Tensor) -> Tensor:
