@@ -80,7 +80,7 @@ def motion_jpeg(serve: Callable[..., str]) -> tuple[str, type[MotionJpeg]]:
 
 
 def readers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("openplate ")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("openplate stream ")]
 
 
 def test_motion_jpeg_is_live_and_timed_by_its_arrival(motion_jpeg: tuple[str, type[MotionJpeg]]) -> None:

@@ -61,7 +61,7 @@ def server() -> Iterator[Server]:
 
 
 def readers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("openplate ")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("openplate stream ")]
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "jpeg"])

@@ -63,7 +63,7 @@ class Camera:
         self._losses: list[str] = []
         self._more_losses = 0
         self._faults = 0
-        self._thread = Thread(target=self._run, args=(video,), name=f"openplate {self.name}", daemon=True)
+        self._thread = Thread(target=self._run, args=(video,), name=f"openplate stream {self.name}", daemon=True)
         self._thread.start()
         try:
             with self._changed:
