@@ -126,7 +126,7 @@ def _show_plate(client: Client, plate: Plate, crop: bytes, texts: Texts) -> None
         if plate.text is not None:
             show_vehicle(client.vehicle(plate.text), texts)
         others = reading.candidates[:_SHOWN]
-        if len(others) > 1 or (others and plate.text is None):
+        if others:
             with st.expander(texts.candidates, expanded=plate.text is None):
                 rows = [{texts.text: c.text, texts.probability: percent(c.confidence), texts.format: c.format or "—"} for c in others]
                 st.table(rows)
