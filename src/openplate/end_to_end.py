@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.charset import Charset
 from openplate.detect.decode import decode_detections
 from openplate.detect.detector import detection_scale, prepare
 from openplate.engine import JointNetwork, open_joint_network, open_network
 from openplate.errors import WeightsError
 from openplate.formats import Format
 from openplate.geometry import grow_quad
-from openplate.read.decode import Calibration, Decoder
+from openplate.read.decode import Decoder
 from openplate.types import Detection, EngineReport, Image, Quad, Reading
 
 MAPS = 4
@@ -120,9 +119,7 @@ class OnePass:
         threads: int = 1,
     ) -> None:
         self.look = EndToEnd(path, engine, device, precision, threads)
-        metadata = self.look.metadata
-        calibration = Calibration(float(metadata.get("openplate.slope", 1)), float(metadata.get("openplate.offset", 0)))
-        self.decoder = Decoder(formats, Charset(metadata["openplate.characters"]), country, only, calibration, int(metadata.get("openplate.rows", 2)))
+        self.decoder = Decoder.of_network(self.look.metadata, formats, country, only)
         self.report = self.look.report
 
     def hinting(self, formats: Sequence[Format], country: Sequence[str], only: Sequence[str]) -> OnePass:

@@ -83,6 +83,7 @@ def test_client_that_goes_away_is_forgotten(depot: Running) -> None:
     with httpx.Client(base_url=depot.url, timeout=10) as client, client.stream("GET", "/v1/events"):
         wait_for(lambda: events.listeners == 1, 10, "the client")
     wait_for(lambda: events.listeners == 0, 10, "the client to be forgotten")
+    assert events.listeners == 0
 
 
 @pytest.mark.parametrize("query", [{"topic": "weather"}, {"after": -1}])

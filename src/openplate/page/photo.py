@@ -22,8 +22,6 @@ from openplate.types import PhotoResult, Plate
 _TYPES = ["image/jpeg", "image/png", "image/webp", "image/bmp", "image/tiff", "image/gif"]
 """Named one by one: iPhones then turn their own format into JPEG."""
 _SHOWN = 5
-_SURE_PLACE = 0.5
-"""A detection without a text is marked from this confidence on."""
 _READ = "openplate_photo"
 
 
@@ -81,11 +79,10 @@ def _read(client: Client, data: bytes, countries: tuple[str, ...], texts: Texts)
 
 
 def _pictures(data: bytes, result: PhotoResult) -> tuple[bytes, list[tuple[Plate, bytes]], list[bytes]]:
-    """The picture with its plates marked, its plates and what else was found; what has no text is marked only where the detector is sure of it."""
+    """The picture with everything marked that was found, its plates, and what has no text."""
     image = read_image(data)[0].image
-    marked_plates = [plate for plate in result.plates if plate.reading.text or plate.detection.confidence >= _SURE_PLACE]
     plates = [(plate, cut(image, plate)) for plate in result.plates if plate.reading.text]
-    return mark(image, marked_plates), plates, [cut(image, plate) for plate in result.plates if not plate.reading.text]
+    return mark(image, result.plates), plates, [cut(image, plate) for plate in result.plates if not plate.reading.text]
 
 
 def _show(client: Client, read: _Read, texts: Texts) -> None:

@@ -8,7 +8,7 @@ not look at is bounded from above, so that a confidence is never too high for wa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -110,6 +110,16 @@ class Decoder:
         self._type_priors = self._weigh_types()
         self._priors: dict[tuple[int, int], float] = {}
         self._steps: dict[tuple[int, int], int | None] = {}
+
+    @classmethod
+    def of_network(cls, metadata: Mapping[str, str], formats: Sequence[Format], country: Iterable[str] = (), only: Iterable[str] = ()) -> Decoder:
+        """The decoder that fits a network which reads: charset, calibration and feature rows are in the metadata of its file.
+
+        Raises:
+            FormatError: a code is not known.
+        """
+        calibration = Calibration(float(metadata.get("openplate.slope", 1)), float(metadata.get("openplate.offset", 0)))
+        return cls(formats, Charset(metadata["openplate.characters"]), country, only, calibration, int(metadata.get("openplate.rows", 2)))
 
     def hinting(self, formats: Sequence[Format], country: Iterable[str], only: Iterable[str]) -> Decoder:
         """A decoder of the same reader with other hints.

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.charset import Charset
 from openplate.engine import open_network
 from openplate.errors import WeightsError
 from openplate.formats import Format
-from openplate.read.decode import Calibration, Decoder
+from openplate.read.decode import Decoder
 from openplate.types import Crop, EngineReport, Reading
 
 
@@ -44,8 +43,7 @@ class Reader:
         if metadata.get("openplate.kind") != "reader":
             raise WeightsError(f"{path}: expected a reader of openplate, got kind {metadata.get('openplate.kind')!r}")
         self.report: EngineReport = self._network.report
-        calibration = Calibration(float(metadata.get("openplate.slope", 1)), float(metadata.get("openplate.offset", 0)))
-        self.decoder = Decoder(formats, Charset(metadata["openplate.characters"]), country, only, calibration, int(metadata.get("openplate.rows", 2)))
+        self.decoder = Decoder.of_network(metadata, formats, country, only)
 
     def hinting(self, formats: Sequence[Format], country: Sequence[str], only: Sequence[str]) -> Reader:
         """A reader with other hints, which shares this one's network.
