@@ -36,7 +36,7 @@ def write_checkpoint(folder: Path, kind: str) -> Path:
     if kind == "reader":
         network, settings = Crnn(len(Charset()), 0.25, 16), {"characters": CHARACTERS, "width": 0.25, "hidden": 16}
     elif kind == "detector":
-        network, settings = Detector(0.25), {"width": 0.25}
+        network, settings = Detector((8, 16, 32, 40, 16)), {"channels": [8, 16, 32, 40, 16]}
     else:
         network, settings = Straightener(), {}
     path = folder / f"{kind}.pt"

@@ -104,3 +104,13 @@ def test_every_reader_network_has_a_config() -> None:
     configs = [load_config(file, ReaderConfig) for file in CONFIGS if file.stem.startswith("reader")]
     assert {config.network for config in configs} == set(READERS)
     assert any(config.transformer for config in configs)
+
+
+def test_channels_of_a_detector_are_whole_numbers(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "channels = [8, 16, 32, 40, 16]\n"), DetectorConfig).channels == (8, 16, 32, 40, 16)
+    for wrong in ("[8, 16.5]", "[true]", '["8"]'):
+        with pytest.raises(ConfigError, match="channels: expected a list of whole numbers"):
+            load_config(write(tmp_path, f"channels = {wrong}\n"), DetectorConfig)
+    for wrong in ("[8, 16, 32, 40]", "[8, 16, 32, 40, 12]", "[8, 16, 32, 40, 0]"):
+        with pytest.raises(ConfigError, match="channels: expected five multiples of 8"):
+            load_config(write(tmp_path, f"channels = {wrong}\n"), DetectorConfig)

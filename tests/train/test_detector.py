@@ -24,7 +24,9 @@ from openplate.train.detector import (
 from openplate.train.networks.detector import STRIDES, Detector, anchor_points
 
 WINDOW = 128
-SMALL = DetectorConfig(loop=LoopConfig(batch=2, mixed_precision=False), countries=("ru",), window=64, width=0.25, shard=3, validation_windows=2)
+SMALL = DetectorConfig(
+    loop=LoopConfig(batch=2, mixed_precision=False), countries=("ru",), window=64, channels=(8, 16, 32, 40, 16), shard=3, validation_windows=2
+)
 PLATE = (16.0, 31.0, 56.0, 41.0)
 """40 × 10 px about (36, 36), the centre of a cell of 8 px."""
 
@@ -166,7 +168,7 @@ def test_loss_falls_and_the_plate_is_found_when_one_image_is_learnt() -> None:
     image[:, :, 50:76, 30:90] = 220.0
     quads, states = plates(((0, 0, 1, 1), EXACT))
     quads[0, 0] = torch.from_numpy(quad)
-    network = Detector(width=0.25).train()
+    network = Detector((8, 16, 32, 40, 16)).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
     losses = []
     for _ in range(30):
@@ -221,5 +223,5 @@ def test_validation_counts_found_missed_and_false_plates() -> None:
 
 def test_seed_decides_the_start_weights() -> None:
     first, again = (DetectorTask(SMALL).network.state_dict()["stem.0.weight"] for _ in range(2))
-    other = DetectorTask(DetectorConfig(loop=LoopConfig(seed=2), width=0.25)).network.state_dict()["stem.0.weight"]
+    other = DetectorTask(DetectorConfig(loop=LoopConfig(seed=2), channels=(8, 16, 32, 40, 16))).network.state_dict()["stem.0.weight"]
     assert torch.equal(first, again) and not torch.equal(first, other)

@@ -26,7 +26,7 @@ def networks() -> list[tuple[nn.Module, torch.Tensor]]:
     torch.manual_seed(0)
     return [
         (trained(Crnn(20, width=0.25, hidden=16)), inputs(3, 1, 48, 192)),
-        (trained(Detector(width=0.25)), inputs(3, 3, 128, 64)),
+        (trained(Detector((8, 16, 32, 40, 16))), inputs(3, 3, 128, 64)),
         (trained(Straightener()), inputs(3, 1, 48, 128)),
     ]
 
@@ -75,7 +75,7 @@ def test_detector_has_an_anchor_point_a_cell_of_every_level() -> None:
 
 
 def test_detector_s_corners_are_offsets_from_their_anchor_point() -> None:
-    network = Detector(width=0.25).eval()
+    network = Detector((8, 16, 32, 40, 16)).eval()
     for head in network.heads:
         nn.init.zeros_(head.corners.weight)
     with torch.inference_mode():
@@ -90,7 +90,7 @@ def test_detector_s_corners_are_offsets_from_their_anchor_point() -> None:
 def test_untrained_detector_finds_nothing() -> None:
     torch.manual_seed(0)
     with torch.inference_mode():
-        output = Detector(width=0.25).eval()(inputs(1, 3, 128, 128))
+        output = Detector((8, 16, 32, 40, 16)).eval()(inputs(1, 3, 128, 128))
     assert float(output[..., 0].sigmoid().max()) < 0.1
 
 

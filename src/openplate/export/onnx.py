@@ -64,7 +64,7 @@ def build_network(state: dict[str, Any]) -> nn.Module:
     if state["kind"] == "reader":
         network = build_reader(settings)
     elif state["kind"] == "detector":
-        network = Detector(settings["width"])
+        network = Detector(settings["channels"])
     elif state["kind"] == "straightener":
         network = Straightener()
     elif state["kind"] == "end-to-end":

@@ -77,17 +77,24 @@ class ReaderConfig:
 
 @dataclass(frozen=True, slots=True)
 class DetectorConfig:
-    """Training of a detector on windows of `window` px, cut from scenes; `photos` are data sets whose plates are replaced or kept."""
+    """Training of a detector on windows of `window` px, cut from scenes; `photos` are data sets whose plates are replaced or kept.
+
+    `channels` are those of `networks.detector.Detector`; `start_from` may name a wider detector, of which the most useful channels are kept.
+    """
 
     loop: LoopConfig = LoopConfig(batch=16, learning_rate=2e-3, steps=6000, warmup_steps=500, weight_decay=0.03)
     countries: tuple[str, ...] = ()
     photos: tuple[str, ...] = ()
     window: int = 384
-    width: float = 1.0
+    channels: tuple[int, ...] = (16, 32, 96, 128, 48)
     shard: int = 1600
     passes: int = 2
     keep_share: float = 0.3
     validation_windows: int = 160
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != 5 or any(count < 8 or count % 8 for count in self.channels):
+            raise ConfigError(f"channels: expected five multiples of 8, got {list(self.channels)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +213,9 @@ def build(kind: type[Config], data: dict[str, Any], where: str) -> Config:
                 raise ConfigError(f"{where}: {key}: expected {wanted.__name__}, got {value!r}")
             values[key] = value
         else:
-            if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
-                raise ConfigError(f"{where}: {key}: expected a list of strings, got {value!r}")
+            entry = int if wanted == tuple[int, ...] else str
+            if not isinstance(value, (list, tuple)) or not all(type(v) is entry for v in value):
+                raise ConfigError(f"{where}: {key}: expected a list of {'whole numbers' if entry is int else 'strings'}, got {value!r}")
             values[key] = tuple(value)
     return kind(**values)
 

@@ -81,9 +81,9 @@ class DetectorTask:
 
     def __init__(self, config: DetectorConfig) -> None:
         self.config = config
-        self.settings = {"width": config.width}
+        self.settings = {"channels": list(config.channels)}
         torch.manual_seed(config.loop.seed)
-        self.network: nn.Module = Detector(config.width)
+        self.network: nn.Module = Detector(config.channels)
         self._validation: Shard | None = None
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from openplate.charset import BLANK
 from openplate.errors import ConfigError, WeightsError
 from openplate.train.checkpoint import load_checkpoint
+from openplate.train.narrow import narrow
+from openplate.train.networks.detector import Detector
 from openplate.train.networks.stn import Transformed
 
 Array = NDArray[np.float32]
@@ -76,11 +78,25 @@ def start_from(network: nn.Module, path: Path, characters: str, sample: Callable
         ConfigError: the file is that of another network.
         WeightsError: the file is missing, damaged or something else.
     """
+    if isinstance(network, Detector) and path.suffix.lower() == ".pt" and (wide := _wider(network, path)):
+        narrow(wide, network, sample())
+        return f"started from {path}: the most useful channels of a wider detector"
     if path.suffix.lower() == ".onnx":
         stored = read_exported(path)
         fill_network(network, stored, sample(), characters)
         return f"started from {path}: all {len(stored.layers)} layers" + _new_classes(characters, stored.characters)
     return load_weights(network, path, characters)
+
+
+def _wider(network: Detector, path: Path) -> Detector | None:
+    """The detector of a checkpoint where it has other channels than `network`, which then is narrower."""
+    state = load_checkpoint(path)
+    channels = state["settings"].get("channels")
+    if state["kind"] != "detector" or not channels or tuple(channels) == network.channels:
+        return None
+    wide = Detector(channels).to(next(network.parameters()).device)
+    wide.load_state_dict(state.get("average", state["network"]))
+    return wide
 
 
 def load_weights(network: nn.Module, path: Path, characters: str = "") -> str:

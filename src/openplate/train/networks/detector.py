@@ -9,11 +9,14 @@ Letter key: N images, H×W input px (multiples of 64), C channels, A anchor poin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from openplate.train.networks.crnn import ConvUnit
 
+CHANNELS = (16, 32, 96, 128, 48)
 STRIDES = (8, 16, 32, 64)
 REACH = 4.0
 """Corner offsets are given in units of `REACH` strides from the anchor point."""
@@ -60,12 +63,13 @@ class Detector(nn.Module):
     """Images `(N, 3, H, W)`, RGB 0-255, to `(N, A, 9)`: logit, then x0 y0 … x3 y3 in input px.
 
     Args:
-        width: multiplies all channel counts.
+        channels: those of the backbone at strides 4, 8, 16, and 32 (and 64), and those in which its levels are joined; multiples of 8.
     """
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, channels: Sequence[int] = CHANNELS) -> None:
         super().__init__()
-        c4, c8, c16, c32, neck = (round(width * n / 8) * 8 for n in (32, 64, 128, 160, 64))
+        self.channels = tuple(channels)
+        c4, c8, c16, c32, neck = channels
         self.stem = nn.Sequential(nn.Conv2d(3, c4, 8, 4, 2, bias=False), nn.BatchNorm2d(c4), nn.ReLU(inplace=True))  # H/4
         self.to8 = nn.Sequential(ConvUnit(c4, c8, 3, 2), CspBlock(c8, 1))
         self.to16 = nn.Sequential(ConvUnit(c8, c16, 3, 2), CspBlock(c16, 2))
