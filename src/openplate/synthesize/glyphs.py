@@ -85,7 +85,7 @@ _STANDARDS: dict[str, tuple[float, float, bool, bool, dict[str, int]]] = {
     "din": (0.14, 0.95, True, False, {"1": 0, "3": 0, "4": 0, "6": 0, "7": 0, "9": 0}),
     "fe": (0.145, 0.6, True, False, {"1": 0, "3": 1, "4": 1, "6": 1, "9": 1}),
     "uk": (0.175, 0.8, True, True, {"1": 1, "4": 0, "7": 0, "G": 1}),
-    "us": (0.12, 0.8, False, False, {}),
+    "us": (0.112, 0.8, False, False, {"1": 2, "I": 1}),
     "mercosur": (0.15, 0.9, True, False, {}),
     "plain": (0.14, 0.9, True, False, {}),
 }

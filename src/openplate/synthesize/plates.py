@@ -120,7 +120,8 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
     if rng.random() < 0.75 * wear:
         _weather(plate, scale, rng, wear)
     if plate_type.loose and rng.random() < 0.45 * wear:  # a frame around the plate hides its small print; what is seen counts as the plate
-        plate = plate[round(height_px * rng.uniform(0.03, 0.2)) : height_px - round(height_px * rng.uniform(0.03, 0.2))]
+        below = rng.uniform(0.22, 0.285) if rng.random() < 0.3 else rng.uniform(0.03, 0.2)  # often it touches the characters
+        plate = plate[round(height_px * rng.uniform(0.03, 0.2)) : height_px - round(height_px * below)]
     image, quad = _surround(plate, margin, rng)
     return DrawnPlate(image, quad, "".join(texts), plate_type, len("".join(texts[: len(plate_type.rows[0].fields)])))
 
@@ -142,7 +143,7 @@ def _hand(plate_type: PlateType, text: str, scale: float, rng: random.Random) ->
     own = outline_characters()
     has_chinese = any(c not in own for c in text)
     fonts = latin_fonts()
-    latin = rng.choice(fonts) if fonts and rng.random() < (0.5 if plate_type.loose or plate_type.glyphs in ("us", "plain") else 0.28) else None
+    latin = rng.choice(fonts) if fonts and rng.random() < (0.35 if plate_type.loose or plate_type.glyphs in ("us", "plain") else 0.28) else None
     return _Hand(
         style=sample_style(plate_type.glyphs, rng),
         latin=latin,
@@ -151,6 +152,10 @@ def _hand(plate_type: PlateType, text: str, scale: float, rng: random.Random) ->
         width_factor=rng.choice((0.9, 0.94, 0.98, 1.0, 1.03, 1.06)),
         scale=scale,
     )
+
+
+_STICKERS = ((225, 60, 50), (245, 140, 40), (250, 215, 60), (70, 165, 90), (70, 120, 210), (170, 200, 235), (235, 170, 190))
+"""Colours of validity stickers."""
 
 
 def _glyph(character: str, width_px: int, height_px: int, hand: _Hand) -> Mask:
@@ -214,7 +219,11 @@ def _draw_row(
         gap = wide * press
         if emblem:
             left_mm = x + shift_x - (field.pitch_mm - field.width_mm) * press
-            _draw_state(plate, field, row.baseline_mm, left_mm, gap + (field.pitch_mm - field.width_mm) * press, ink, hand.scale, rng)
+            space_mm = gap + (field.pitch_mm - field.width_mm) * press
+            if rng.random() < 0.35:
+                _draw_stickers(plate, field, row.baseline_mm, left_mm, space_mm, hand.scale, rng)
+            else:
+                _draw_state(plate, field, row.baseline_mm, left_mm, space_mm, ink, hand.scale, rng)
         x = field.x_mm if field.x_mm is not None else x + gap
         colour = _vary(parse_colour(field.ink), rng) if field.ink else ink
         shown = text or field.mark
@@ -254,6 +263,36 @@ def _draw_state(
     most = 110 if compact else 256
     tint = ink if rng.random() < 0.5 else _vary((rng.randrange(most), rng.randrange(most), rng.randrange(most)), rng)
     _blend(plate, None, emblem, round((left_mm + space_mm * rng.uniform(-0.05, 0.05)) * scale), round(top * scale), tint, width, height)
+
+
+def _draw_stickers(plate: Image, field: Field, baseline_mm: float, left_mm: float, space_mm: float, scale: float, rng: random.Random) -> None:
+    """The month and the year for which a plate is valid, before a field: one or two coloured boxes, one above the other, with an outline and small print."""
+    count = 1 if rng.random() < 0.55 else 2
+    wide = space_mm * rng.uniform(0.5, 0.95)
+    high = field.height_mm * (rng.uniform(0.35, 0.7) if count == 1 else rng.uniform(0.24, 0.4))
+    top = baseline_mm - field.height_mm * (1 - rng.uniform(0.0, 0.12)) if count == 2 else baseline_mm - field.height_mm * rng.uniform(0.6, 1.0)
+    left = left_mm + (space_mm - wide) * rng.uniform(0.3, 0.7)
+    for _ in range(count):
+        x0, x1 = round(left * scale), max(round(left * scale) + 3, round((left + wide) * scale))
+        y0, y1 = round(top * scale), max(round(top * scale) + 3, round((top + high) * scale))
+        light = rng.random() < 0.6
+        paper = _vary(rng.choice(_STICKERS), rng) if rng.random() < 0.7 else _vary((235, 235, 235), rng)
+        print_ink = (rng.randrange(90),) * 3 if light else _vary((235, 235, 235), rng)
+        if not light:
+            paper = tuple(round(v * rng.uniform(0.3, 0.7)) for v in paper)  # type: ignore[assignment]
+        cv2.rectangle(plate, (x0, y0), (x1, y1), paper, -1)
+        if rng.random() < 0.7:
+            cv2.rectangle(plate, (x0, y0), (x1, y1), print_ink, max(1, round(scale * rng.uniform(0.8, 3))))
+        rows = rng.randint(1, 3)
+        step = (y1 - y0) / (rows + 0.4)
+        for row in range(rows):  # letters of 5 to 20 mm, too small to be read from a street: strokes with gaps
+            x = x0 + (x1 - x0) * rng.uniform(0.12, 0.3)
+            while x < x1 - (x1 - x0) * 0.12:
+                stroke = max(1.0, (x1 - x0) * rng.uniform(0.08, 0.2))
+                upper = y0 + step * (row + rng.uniform(0.3, 0.5))
+                cv2.rectangle(plate, (round(x), round(upper)), (round(min(x + stroke, x1 - 1)), round(y0 + step * (row + 1))), print_ink, -1)
+                x += stroke * rng.uniform(1.2, 2.2)
+        top += high + field.height_mm * rng.uniform(0.0, 0.06)
 
 
 def _separator(character: str, width_px: int, height_px: int, rng: random.Random) -> Mask:
