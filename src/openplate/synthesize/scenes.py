@@ -18,6 +18,7 @@ from openplate.formats.model import Format
 from openplate.geometry import grow_quad, quad_size, quad_to_box
 from openplate.synthesize.camera import defocus, expose, photograph, pose, record
 from openplate.synthesize.crops import choose_type
+from openplate.synthesize.decoys import scatter_decoys
 from openplate.synthesize.photos import Photo, paint_over
 from openplate.synthesize.plates import DrawnPlate, draw_plate
 from openplate.types import Image, Quad
@@ -150,7 +151,9 @@ def draw_window(
 
     `keep_share` of the photos keep their real plates; in the others drawn plates replace them.
     """
-    if not photos or rng.random() < 0.06:
+    anchored = 0.88
+    if not photos or rng.random() < 0.09:
+        anchored = 0.6  # the houses of a drawn street are seen as often as its vehicles
         side = window * rng.choice((1, 2))
         image, plates = draw_scene(rng.getrandbits(32), side, side, formats, camera=False)
         quads: list[Quad] = [p.quad for p in plates]
@@ -160,7 +163,7 @@ def draw_window(
         photo = rng.choice(photos)
         keep, first_lines = rng.random() < keep_share, [None] * len(photo.quads)
     image_h, image_w = photo.image.shape[:2]
-    if photo.quads and rng.random() < 0.88:
+    if photo.quads and rng.random() < anchored:
         anchor = rng.choice(photo.quads)
         plate_w = quad_size(anchor)[0]
         wanted = math.exp(rng.uniform(math.log(14), math.log(window * 0.95)) * 0.5 + rng.uniform(math.log(24), math.log(150)) * 0.5)
@@ -197,6 +200,8 @@ def draw_window(
         image, plates = replace_plates(image, [quads[i] for i in visible if whole[i]], formats, rng)
     if rng.random() < 0.35:
         scatter_plates(image, plates, formats, rng, (16, window * 0.6), rng.randint(1, 3))
+    if rng.random() < 0.35:
+        scatter_decoys(image, [plate.quad for plate in plates], rng, rng.randint(1, 4))
     if rng.random() < 0.5:
         gains = np.clip(np.arange(256, dtype=np.float32)[:, None] * [rng.uniform(0.7, 1.25) for _ in range(3)], 0, 255)
         image = np.asarray(cv2.LUT(image, gains.astype(np.uint8)[:, None, :]), dtype=np.uint8)
