@@ -159,6 +159,13 @@ def test_search_stops_when_the_rest_is_small() -> None:
     assert [len(search(steps, every_text, one, one, 0, rest_share=share).found) for share in (0.2, 0.1, 0.01)] == [1, 2, 3]
 
 
+def test_search_stops_when_no_text_can_have_a_share_worth_finding() -> None:
+    steps = compress(logs([[0.0, 0.4, 0.35, 0.25]]))
+    given_up = search(steps, every_text, one, one, 0, least_share=0.41)
+    assert (given_up.found, given_up.rest) == ((), pytest.approx(1))
+    assert [f.probability for f in search(steps, every_text, one, one, 0, rest_share=0, least_share=0.39).found] == pytest.approx([0.4, 0.35, 0.25])
+
+
 def test_search_cut_short_bounds_what_it_did_not_see() -> None:
     result = search(compress(logs([[0.0, 0.6, 0.4]] * 3)), every_text, one, one, 0, expansions=1)
     assert result.found == ()

@@ -139,12 +139,14 @@ def search(
     start_state: int,
     most: int = 8,
     rest_share: float = 1e-3,
+    least_share: float = 0.015,
     expansions: int = 80,
 ) -> SearchResult:
     """Best-first prefix search (Graves et al. 2006) over texts weighted by a prior.
 
     It is exact: a prefix waits under an upper bound for all its completions, so a complete text that comes first cannot be beaten. It ends after
-    `most` texts, when all that is left weighs less than `rest_share` of what was found, or after `expansions` (then `rest` still is a true bound).
+    `most` texts, when all that is left weighs less than `rest_share` of what was found, when none was found and none can have `least_share` of all
+    weight any more (most often there is no text), or after `expansions`. `rest` is a true bound however it ends.
 
     Args:
         steps: see `compress`.
@@ -154,6 +156,7 @@ def search(
         start_state: the grammar's state for "".
         most: texts wanted at most.
         rest_share: stop once the rest is below this share.
+        least_share: a text below this share of all weight is not worth finding.
         expansions: most prefixes to expand.
     """
     order = count()
@@ -166,6 +169,8 @@ def search(
     found_score = 0.0
     while heap and len(found) < most and expansions > 0:
         negative, _, children, place = heapq.heappop(heap)
+        if not found and -negative < least_share * waiting:
+            break
         waiting += negative
         if place < 0:
             found.append(Found(children.ids, children.ranked[0][0], -negative))
