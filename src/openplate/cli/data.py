@@ -1,4 +1,4 @@
-"""`openplate data convert|inspect|split|merge|fetch`: data sets of many origins in, data sets in the form of docs/datasets.md out."""
+"""`openplate data convert|inspect|split|merge|prelabel|fetch`: data sets of many origins in, data sets in the form of docs/datasets.md out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _characters_option = click.option("--characters", default="", metavar="CHARS", h
 
 @click.group()
 def data() -> None:
-    """Convert, inspect, split, merge and fetch data sets.
+    """Convert, inspect, split, merge, complete and fetch data sets.
 
     Example: openplate data convert Car_plate_OCR_dataset --from ay000554-ocr --to plates
     """
@@ -220,6 +220,49 @@ def merge(ctx: click.Context, datasets: tuple[Path, ...], target: Path, link: bo
     click.echo(target)
     click.echo(f"{target}: {result.images:,} images, {result.plates:,} plates", err=True)
     _finish(ctx, (*found, *(fault for _, own in loaded for fault in own), *result.faults), "skipped", faults)
+
+
+@data.command()
+@click.argument("dataset", type=_folder)
+@click.option("--to", "target", required=True, type=_folder, help="Folder to write; it must not hold anything yet.")
+@click.option("--least", type=click.FloatRange(0, 1), default=0.6, show_default=True, help="Detection confidence from which a plate is added.")
+@click.option("--least-text", type=click.FloatRange(0, 1), default=0.99, show_default=True, help="Confidence from which its text is added too.")
+@click.option("--country", default="", metavar="CODES", help="Countries to expect, e.g. ru,kz.")
+@click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
+@click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
+@_link_option
+@_faults_option
+@click.pass_context
+def prelabel(
+    ctx: click.Context,
+    dataset: Path,
+    target: Path,
+    least: float,
+    least_text: float,
+    country: str,
+    detector: Path | None,
+    reader: Path | None,
+    link: bool,
+    faults: Path | None,
+) -> None:
+    """Add labels for the plates in DATASET's photos that nobody labelled: what the detector finds, and texts that are sure. Look at them before use.
+
+    Example: openplate data prelabel street --to street-more
+    """
+    from openplate.data.prelabel import prelabel as prelabel_all
+    from openplate.dataset import load_dataset_with_faults
+    from openplate.pipeline import Options, Pipeline
+
+    loaded, own = load_dataset_with_faults(dataset)
+    pipeline = Pipeline(Options(country=country, detector=detector, reader=reader, all_detections=True))
+    with _bar("looking for plates") as step:
+        result = prelabel_all(loaded, target, pipeline, least, least_text, link=link, progress=_of(step, len(loaded.images)))
+    click.echo(target)
+    click.echo(
+        f"{target}: {result.images:,} images, {result.labelled:,} labelled plates and {result.added:,} more, {result.read:,} of them with a text",
+        err=True,
+    )
+    _finish(ctx, (*own, *result.faults), "skipped", faults)
 
 
 @data.command()
