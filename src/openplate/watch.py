@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 import cv2
@@ -15,7 +15,7 @@ from openplate.geometry import quad_size
 from openplate.read.decode import NOTHING, Decoder
 from openplate.rectify import rectify
 from openplate.sources import encode_image
-from openplate.track.follow import Grey, inside
+from openplate.track.follow import inside
 from openplate.track.looks import PlateLook, look_weight, sharpness
 from openplate.track.settings import DEFAULT_SETTINGS, WatchSettings, contains
 from openplate.track.stir import Stir
@@ -25,6 +25,8 @@ from openplate.types import Crop, Detection, Frame, Image, Plate, Quad, Sighting
 DEFAULT_FPS = 25.0
 """Of frames that carry no times."""
 _TICK_S = 1e-3
+_PATIENCE, _LONGEST = 1.25, 4
+"""By how much the detector waits longer after each look at a picture in which nothing moves and no plate is, and at most, in `idle_s`."""
 _JPEG_QUALITY = 90
 
 
@@ -57,9 +59,9 @@ class Watcher:
         self._pipeline = pipeline
         self._tracker = Tracker(pipeline.decoder, settings, f"{name}-" if name else "")
         self._stir = Stir()
-        self._before: Grey | None = None
         self._time_s = -_TICK_S
         self._detected_s: float | None = None
+        self._idle_s = settings.idle_s
         self._frames = self._detector_runs = self._straightener_runs = self._reader_runs = 0
         self._left_out: Counter[str] = Counter()
         self._picture: bytes | None = None
@@ -72,29 +74,29 @@ class Watcher:
         cv2.setNumThreads(1)
         given_s = frame.index / DEFAULT_FPS if frame.time_s is None else frame.time_s
         self._time_s = max(given_s, self._time_s + _TICK_S)
-        grey = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
+        image = frame.image
         self._frames += 1
         self._picture = None
-        if self._before is not None:
-            self._tracker.follow(self._before, grey, self._time_s)
-        look = partial(self._look, frame, grey)
-        self._stir.add(grey, self._time_s)
+        self._tracker.follow(image, self._time_s)
+        look = partial(self._look, frame)
+        self._stir.add(image, self._time_s)
         if self._is_detection_due():
             self._detector_runs += 1
             self._detected_s = self._time_s
+            moves = self._stir.something
             self._stir.clear()
-            detections = [d for d in self._pipeline.detect(frame.image) if self._is_wanted(d, grey)]
-            self._tracker.detect(detections, self._time_s, grey, look)
+            detections = [d for d in self._pipeline.detect(image) if self._is_wanted(d, image)]
+            self._tracker.detect(detections, self._time_s, image, look)
+            is_empty = not (moves or self._tracker.live)
+            self._idle_s = min(_PATIENCE * self._idle_s, _LONGEST * self.settings.idle_s) if is_empty else self.settings.idle_s
         for visit in self._tracker.live:
             path = visit.path
-            if path.seen and visit.last_look_s != self._time_s and _is_whole(path.quad, grey):
-                # The clear crop costs little beside the networks, and says whether they are worth it.
-                weight = look_weight(path.quad, sharpness(rectify(grey, path.quad)))
-                if visit.wants_look(self._time_s, weight):
+            if path.seen and visit.last_look_s != self._time_s and _is_whole(path.quad, image):
+                expected = cache(partial(_weigh, image, path.quad))
+                if visit.wants_look(self._time_s, expected):
                     seen = look(Detection(path.quad, path.detection_confidence))
                     if seen is not None:
-                        self._tracker.look(visit, seen, weight)
-        self._before = grey
+                        self._tracker.look(visit, seen, expected())
         return self._tracker.settle(self._time_s)
 
     def close(self) -> list[SightingEvent]:
@@ -138,17 +140,15 @@ class Watcher:
         """Whether the detector should look at the current frame."""
         if self._detected_s is None:
             return True
-        waited = self._time_s - self._detected_s
-        if waited >= self.settings.idle_s - _TICK_S:
-            return True
-        if self._stir.something_new:
-            return waited >= self.settings.trigger_s - _TICK_S
-        return self._stir.something and waited >= self.settings.detect_s - _TICK_S
+        wait_s, settings = self._idle_s, self.settings
+        if self._stir.something:
+            wait_s = min(settings.idle_s, settings.trigger_s if self._stir.something_new else settings.detect_s)
+        return self._time_s - self._detected_s >= wait_s - _TICK_S
 
-    def _is_wanted(self, detection: Detection, grey: Grey) -> bool:
+    def _is_wanted(self, detection: Detection, image: Image) -> bool:
         """Whether a detection may count as a plate; if not, it is counted."""
         x, y = detection.quad.mean(axis=0)
-        middle = float(x) / grey.shape[1], float(y) / grey.shape[0]
+        middle = float(x) / image.shape[1], float(y) / image.shape[0]
         width, _ = quad_size(detection.quad)
         settings = self.settings
         reason = None
@@ -163,13 +163,13 @@ class Watcher:
         self._left_out[reason] += 1
         return False
 
-    def _look(self, frame: Frame, grey: Grey, detection: Detection) -> PlateLook | None:
+    def _look(self, frame: Frame, detection: Detection) -> PlateLook | None:
         """Read a plate; everything of the look is of this frame. None where the picture's edge cuts the plate."""
-        if not _is_whole(detection.quad, grey):
+        if not _is_whole(detection.quad, frame.image):
             return None
         self._straightener_runs += 1
         quad = self._pipeline.straighten(frame.image, detection.quad)
-        crop = rectify(grey, quad)
+        crop = rectify(frame.image, quad)
         self._reader_runs += 1
         decoder = self._pipeline.decoder
         texts = decoder.look(self._pipeline.log_probabilities(crop))
@@ -198,7 +198,12 @@ class Watcher:
         return self._picture
 
 
-def _is_whole(quad: Quad, grey: Grey) -> bool:
+def _weigh(image: Image, quad: Quad) -> float:
+    """How telling a look at a plate would be. The clear crop costs little beside the networks, and says whether they are worth it."""
+    return look_weight(quad, sharpness(rectify(image, quad)))
+
+
+def _is_whole(quad: Quad, image: Image) -> bool:
     """Whether the picture's edge does not cut a plate."""
     width, _ = quad_size(quad)
-    return inside(quad, grey.shape[1], grey.shape[0], slack_px=max(1.0, 0.02 * width))
+    return inside(quad, image.shape[1], image.shape[0], slack_px=max(1.0, 0.02 * width))

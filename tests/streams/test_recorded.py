@@ -17,7 +17,9 @@ import pytest
 
 from openplate.errors import ConfigError, SourceError
 from openplate.streams import StreamSettings, open_stream
+from openplate.streams.address import parse_source
 from openplate.streams.settings import DEFAULT_SETTINGS
+from openplate.streams.video import Video
 from tests.streams.clips import CORNER, HEIGHT, WIDTH, cut, draw, number, spoil, write_clip
 
 KINDS = [
@@ -57,9 +59,17 @@ def test_frames_are_rgb(tmp_path: Path) -> None:
     assert np.abs(corner - CORNER).max() < 12
 
 
-def test_further_decoder_threads_give_the_same_frames(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_number_of_decoder_threads_gives_the_same_frames(tmp_path: Path, threads: int) -> None:
     path = write_clip(tmp_path / "street.mp4")
-    assert seen(path, StreamSettings(decode_threads=2)) == expected(range(50))
+    assert seen(path, StreamSettings(decode_threads=threads)) == expected(range(50))
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, 2), (1, 1), (3, 3)])
+def test_a_file_is_decoded_by_two_threads_unless_another_number_is_given(tmp_path: Path, given: int | None, threads: int) -> None:
+    address = parse_source(str(write_clip(tmp_path / "street.mp4")))
+    with Video(address, StreamSettings(decode_threads=given)) as video:
+        assert video.stream.codec_context.thread_count == threads
 
 
 def test_frames_at_a_variable_rate_keep_their_true_times(tmp_path: Path) -> None:

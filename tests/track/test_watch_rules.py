@@ -10,7 +10,7 @@ import pytest
 from openplate.annotate import cut_plate
 from openplate.sources import encode_image
 from openplate.track.settings import WatchSettings
-from openplate.types import Detection, Plate, SightingEvent
+from openplate.types import Detection, Image, Plate, Quad, SightingEvent
 from openplate.watch import Watcher
 from tests.track.scenes import FPS, Film, Shown, closed, lines, play, view
 
@@ -52,6 +52,39 @@ def test_sure_plate_is_hardly_read_again_and_detected_now_and_then() -> None:
     _, watcher = watch(film, 50)
     assert len(film.read) == watcher.counts.reader_runs == watcher.counts.straightener_runs <= 3
     assert len(film.detected) == watcher.counts.detector_runs <= 9  # 2 s at one in 0.24 s
+
+
+def test_detector_looks_ever_less_often_at_a_still_and_empty_picture() -> None:
+    """The first time after 0.48 s, then each time a quarter longer, at most 1.92 s: 12, 15, 19, 24, 30, 37, 46, 48 and 48 frames of 0.04 s."""
+    film = Film(lambda n: [])
+    watch(film, 280)
+    assert film.detected == [0, 12, 27, 46, 70, 100, 137, 183, 231, 279]
+
+
+def test_plate_that_comes_into_a_picture_long_empty_is_detected_within_the_trigger() -> None:
+    film = Film(lambda n: [Shown("a", TEXT, 300 + 4 * (n - 200), 150)] if n >= 200 else [])
+    watch(film, 220)
+    assert [n for n in film.detected if n > 183] == [200, 206, 212, 218]
+
+
+def test_detector_looks_every_0_48_s_at_a_plate_that_stands() -> None:
+    film = Film(lambda n: [Shown("a", TEXT, 300, 150)])
+    watch(film, 100)
+    assert film.detected == [0, *range(12, 100, 12)]
+
+
+def test_how_telling_a_look_would_be_is_asked_only_where_it_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plate that stands: at its first look, after the least wait, and where something else asks for a look."""
+    asked = []
+
+    def weigh(image: Image, quad: Quad) -> float:
+        asked.append(quad)
+        return 0.5
+
+    monkeypatch.setattr("openplate.watch._weigh", weigh)
+    film = Film(lambda n: [Shown("a", TEXT, 300, 150)])
+    watch(film, 100)
+    assert len(film.read) <= len(asked) <= len(film.read) + len(film.detected)
 
 
 def test_parked_plate_is_one_sighting_that_is_heard_of_again_at_the_interval() -> None:

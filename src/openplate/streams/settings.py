@@ -23,6 +23,9 @@ class StreamSettings:
     wait `retry_first_s`, then twice as long each time up to `retry_last_s`; after `give_up_s` without a frame the stream ends (None = never).
     The first attempt must succeed within `open_timeout_s`, unless `wait_at_start` says to keep trying. `transport` is how RTSP sends: tcp, udp or http.
 
+    `decode_threads` None takes two for a file, so that the next pictures are decoded while one is looked at, and one for all else, which is decoded
+    beside that anyway or must not wait.
+
     Raises:
         ConfigError: a value is out of range.
     """
@@ -42,7 +45,7 @@ class StreamSettings:
     retry_last_s: float = 30.0
     give_up_s: float | None = None
     wait_at_start: bool = False
-    decode_threads: int = 1
+    decode_threads: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -52,7 +55,7 @@ class StreamSettings:
             ("queue", self.queue, 1),
             ("decode_threads", self.decode_threads, 1),
         ):
-            if not value >= least:
+            if value is not None and not value >= least:
                 raise ConfigError(f"{name}: expected {least} or more, got {value}")
         for name, seconds in (
             ("fps", self.fps),

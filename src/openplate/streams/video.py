@@ -30,6 +30,7 @@ _NO_TIMESTAMPS = 0x80
 _WEBCAM_FPS = 30.0
 _MAX_FPS = 1000
 _FROM_AFAR = ("camera", "web", "webcam")
+_FILE_THREADS = 2
 _HOPELESS_FAULTS = 64
 """A demuxer that fails this often in a row is at the end of what it can give."""
 _SILENCE = (av.error.ExitError, av.error.TimeoutError)
@@ -56,8 +57,9 @@ class Video:
         for other in self._container.streams:
             if other is not self.stream:
                 other.discard = Discard.all
-        self.stream.codec_context.thread_count = settings.decode_threads
-        self.stream.thread_type = "AUTO" if settings.decode_threads > 1 else "NONE"
+        threads = settings.decode_threads or (_FILE_THREADS if address.kind == "file" else 1)
+        self.stream.codec_context.thread_count = threads
+        self.stream.thread_type = "AUTO" if threads > 1 else "NONE"
         self.kind = self._container.format.name
         self.tick_s = float(self.stream.time_base or 0)
         rate = self.stream.average_rate or self.stream.guessed_rate

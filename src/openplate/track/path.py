@@ -1,4 +1,4 @@
-"""Where one plate is in each frame: detections and grey frames in, a quad and how far it can be trusted out."""
+"""Where one plate is in each frame: detections and frames in, a quad and how far it can be trusted out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openplate.track.associate import Expected
-from openplate.track.follow import Grey, follow, likeness, patch
+from openplate.track.follow import Around, Picture, follow, likeness, look_around, patch, stands
 from openplate.track.motion import Motion, Vector
 from openplate.track.settings import Point, WatchSettings, crossing
 from openplate.types import Detection, Quad
@@ -19,17 +19,21 @@ _REACH, _BLIND_REACH, _MOST_REACH = 1.0, 2.0, 3.0
 """Within how many plate sizes a plate is expected that was followed, more for each second that it was not seen, and at most."""
 _PREDICTED_S = 1.0
 _STANDING_S = 1.0
+_SLOW_PX = 0.5
+"""What is expected to move by less from one frame to the next may stand."""
 
 
 class Path:
     """One plate's way through the frames, from one detection on."""
 
-    def __init__(self, detection: Detection, time_s: float, grey: Grey, settings: WatchSettings) -> None:
+    def __init__(self, detection: Detection, time_s: float, frame: Picture, settings: WatchSettings) -> None:
         self._settings = settings
-        self._frame = (grey.shape[1], grey.shape[0])
+        self._frame = (frame.shape[1], frame.shape[0])
         self.motion = Motion()
         self.quad: Quad = detection.quad
         self.seen = True
+        self.changes = 0
+        """How often it was found in another place or looking different."""
         self.first_s = self.last_seen_s = self.last_detected_s = time_s
         self.detections = 0
         self._confidences = 0.0
@@ -40,20 +44,22 @@ class Path:
         self.away = False
         """Whether it was lost and found again by its place, since this was last set to False."""
         self._updated_s = time_s
-        self._patch = patch(grey, detection.quad)
-        self.detect(detection, time_s, grey)
+        self._patch = patch(frame, detection.quad)
+        self._around: Around | None = None
+        self.detect(detection, time_s, frame)
 
     @property
     def detection_confidence(self) -> float:
         """Mean confidence of the detections."""
         return self._confidences / max(1, self.detections)
 
-    def detect(self, detection: Detection, time_s: float, grey: Grey) -> None:
+    def detect(self, detection: Detection, time_s: float, frame: Picture) -> None:
         """The detector found the plate."""
-        now = patch(grey, detection.quad)
+        now = patch(frame, detection.quad)
         if not self.seen or likeness(self._patch, now) < _SAME_LOOK:
             self.broken = True
         self._patch = now
+        self._look_around(frame, detection.quad)
         self.detections += 1
         self._confidences += detection.confidence
         self.best_detection = max(self.best_detection, detection.confidence)
@@ -61,15 +67,20 @@ class Path:
         # Where following led into this frame, a detection beside it corrects the place; it is not a move.
         self._place(detection.quad, time_s, np.zeros(2, np.float32) if self.seen else None)
 
-    def follow(self, before: Grey, after: Grey, time_s: float) -> None:
+    def follow(self, frame: Picture, time_s: float) -> None:
         """Go on to the next frame without the detector."""
-        elapsed = time_s - self._updated_s
-        expected = self.motion.velocity() * min(elapsed, _PREDICTED_S)
-        found = follow(before, after, self.quad, expected) if self.seen and before.shape == after.shape else None
-        if found is not None and likeness(self._patch, patch(after, found.quad)) >= _SAME_LOOK:
-            self._place(found.quad, time_s, found.shift)
+        expected = self.motion.velocity() * min(time_s - self._updated_s, _PREDICTED_S)
+        around = self._around if self.seen else None
+        if around is not None and float(np.abs(expected).max()) < _SLOW_PX and stands(around, frame):
+            # Against the frame in which it was last placed, so that a slow movement adds up until it shows.
+            self._place(self.quad, time_s, np.zeros(2, np.float32))
             return
-        self.seen = False
+        found = None if around is None else follow(around, frame, expected)
+        if found is not None and likeness(self._patch, found.patch) >= _SAME_LOOK:
+            self._place(found.quad, time_s, found.shift)
+            self._look_around(frame, found.quad)
+            return
+        self.seen, self._around = False, None
         if time_s - self.last_seen_s <= _PREDICTED_S:
             self.quad = np.asarray(self.quad + expected, np.float32)
         self._updated_s = time_s
@@ -80,11 +91,12 @@ class Path:
         self.crossed = later.crossed or self.crossed
         self.motion.join(later.motion)
         self.quad, self.seen, self.broken, self.away = later.quad, later.seen, later.broken, later.away
+        self.changes += 1
         self.last_seen_s, self.last_detected_s, self._updated_s = later.last_seen_s, later.last_detected_s, later._updated_s
         self.detections += later.detections
         self._confidences += later._confidences
         self.best_detection = max(self.best_detection, later.best_detection)
-        self._patch = later._patch
+        self._patch, self._around = later._patch, later._around
 
     def restart(self, time_s: float) -> None:
         """Go on from here as another plate's path: what is known of the place stays, what was the other plate's goes."""
@@ -120,6 +132,10 @@ class Path:
         self.quad, self.seen = quad, True
         self.last_seen_s = self._updated_s = time_s
         self.motion.add(time_s, quad, shift)
+
+    def _look_around(self, frame: Picture, quad: Quad) -> None:
+        self._around = look_around(frame, quad)
+        self.changes += 1
 
     def _cross(self, before: Quad, after: Quad) -> None:
         if self._settings.line is not None:

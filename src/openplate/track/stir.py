@@ -1,18 +1,21 @@
-"""Grey frames in, whether anything moves out: what decides how often the detector runs."""
+"""Frames in, whether anything moves out: what decides how often the detector runs."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.track.follow import Grey
+from openplate.track.follow import Picture
 
 _STEP = 8
 _CELL = 10
 _CHANGE = 24
-_SHARE = 0.1
+_SHARE = 10
+"""Changed pixels, of 100 that are compared in a cell."""
 _MEMORY_S = 2.0
 _LEAST_CELLS = 2
+_BESIDE = np.ones((3, 3), np.uint8)
 
 
 class Stir:
@@ -26,27 +29,25 @@ class Stir:
         self.something_new = False
         """Whether anything appeared since `clear` where, and beside where, nothing had moved for a while."""
 
-    def add(self, grey: Grey, time_s: float) -> None:
+    def add(self, frame: Picture, time_s: float) -> None:
         """Compare the next frame with the one before."""
-        small = grey[::_STEP, ::_STEP]
+        small = np.ascontiguousarray(frame[::_STEP, ::_STEP])
+        if small.ndim == 3:
+            small = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         rows, columns = -(-small.shape[0] // _CELL), -(-small.shape[1] // _CELL)
-        if self._before is None or self._before.shape != small.shape:
-            self._before = small.copy()
+        before, self._before = self._before, small
+        if before is None or before.shape != small.shape:
             self._active_s = np.full((rows, columns), -_MEMORY_S)
             self.something = True
             return
-        changed = np.zeros((rows * _CELL, columns * _CELL), bool)
-        changed[: small.shape[0], : small.shape[1]] = np.abs(small.astype(np.int16) - self._before) > _CHANGE
-        self._before = small.copy()
-        active = changed.reshape(rows, _CELL, columns, _CELL).mean(axis=(1, 3)) >= _SHARE
+        # A cell's mean is its number of changed pixels: of its 100 pixels, each changed one counts 100.
+        changed = cv2.threshold(cv2.absdiff(small, before), _CHANGE, _CELL * _CELL, cv2.THRESH_BINARY)[1]
+        whole = cv2.copyMakeBorder(changed, 0, rows * _CELL - small.shape[0], 0, columns * _CELL - small.shape[1], cv2.BORDER_CONSTANT, value=0)
+        active = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)) >= _SHARE
         if not active.any():
             return
         self.something = True
-        lately = np.pad(time_s - self._active_s < _MEMORY_S, 1)
-        near = np.zeros_like(active)
-        for dy in range(3):
-            for dx in range(3):
-                near |= lately[dy : dy + rows, dx : dx + columns]
+        near = np.asarray(cv2.dilate((time_s - self._active_s < _MEMORY_S).astype(np.uint8), _BESIDE)) > 0
         if int((active & ~near).sum()) >= _LEAST_CELLS:
             self.something_new = True
         self._active_s[active] = time_s

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from openplate.geometry import quad_iou
 from openplate.read.decode import Decoder
 from openplate.track.associate import IMPOSSIBLE, assign, contested, place_costs
-from openplate.track.follow import Grey
+from openplate.track.follow import Picture
 from openplate.track.looks import AGREES, PlateLook
 from openplate.track.path import Path
 from openplate.track.settings import WatchSettings
@@ -68,12 +68,12 @@ class Tracker:
             if not visit.duplicate and visit.is_plate()
         )
 
-    def follow(self, before: Grey, after: Grey, time_s: float) -> None:
+    def follow(self, frame: Picture, time_s: float) -> None:
         """Go on to the next frame."""
         for visit in self.live:
-            visit.path.follow(before, after, time_s)
+            visit.path.follow(frame, time_s)
 
-    def detect(self, detections: Sequence[Detection], time_s: float, grey: Grey, look: Looks) -> None:
+    def detect(self, detections: Sequence[Detection], time_s: float, frame: Picture, look: Looks) -> None:
         """Take the detector's word for the current frame."""
         visits = [visit for visit in self._visits if visit.live or self._may_return(visit, time_s)]
         costs = place_costs([visit.path.expected(time_s) for visit in visits], [d.quad for d in detections])
@@ -89,13 +89,13 @@ class Tracker:
             visit = visits[i]
             if not visit.live:
                 visit.live = visit.path.broken = visit.path.away = True
-            visit.path.detect(detections[j], time_s, grey)
+            visit.path.detect(detections[j], time_s, frame)
             if j in looks:
                 self.look(visit, looks[j])
         matched = {j for _, j in pairs}
         for j, detection in enumerate(detections):
             if j not in matched and not any(quad_iou(detection.quad, detections[k].quad) > _SAME_PLACE for k in matched):
-                visit = self._new(Path(detection, time_s, grey, self._settings))
+                visit = self._new(Path(detection, time_s, frame, self._settings))
                 if j in looks:
                     self.look(visit, looks[j])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,14 +81,24 @@ class Visit:
     _agreed: list[PlateLook] = field(default_factory=list)
     _blank_run: int = 0
     _unmoved: int = 0
+    _weighed: int = -1
+    """At which of the path's changes it was last worked out how telling a look would be."""
 
-    def wants_look(self, time_s: float, expected: float) -> bool:
-        """Whether the reader should look now; `expected` is how telling the look would be."""
+    def wants_look(self, time_s: float, expected: Callable[[], float]) -> bool:
+        """Whether the reader should look now; `expected` says how telling the look would be, and is asked only where that decides."""
         if self.last_look_s is None or self.check:
             return True
         waited = time_s - self.last_look_s
-        if expected >= self.settings.better * self._best_expected and waited >= _WAIT_S:
+        if self._is_look_due(time_s, waited):
             return True
+        if waited < _WAIT_S or self._weighed == self.path.changes:
+            return False
+        # What stands there unchanged is as telling as before.
+        self._weighed = self.path.changes
+        return expected() >= self.settings.better * self._best_expected
+
+    def _is_look_due(self, time_s: float, waited: float) -> bool:
+        """Whether the reader should look again after so long, however telling the look would be."""
         if self.path.broken and waited >= min(_LONGEST_NOTHING_S, _WAIT_S * _NOTHING_GROWTH**self._blank_run):
             return True
         standing = self.path.standing(time_s)
