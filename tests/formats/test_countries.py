@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from openplate.charset import LATIN
 from openplate.formats import Automaton, Format, PlateType, Row, load_formats, select
 from openplate.formats.model import Field
 
@@ -124,6 +125,18 @@ def test_real_text_matches_its_type(code: str, text: str, type_id: str) -> None:
 @pytest.mark.parametrize(("code", "text"), REFUSED_CASES)
 def test_text_that_the_country_does_not_give_out_matches_nothing(code: str, text: str) -> None:
     assert Automaton(country(code).types).matches(text) == ()
+
+
+def test_chinese_serials_are_drawn_with_at_most_two_letters_and_read_with_any() -> None:
+    rng = random.Random(4)
+    types = {t.id: t for t in country("cn").types}
+    counts = [sum(c in LATIN for c in "".join(types["blue"].sample(rng))[2:]) for _ in range(1000)]
+    assert set(counts) == {0, 1, 2}
+    assert 400 < counts.count(0) < 500 and 400 < counts.count(1) < 500 and 70 < counts.count(2) < 130  # 45, 45 and 10 %
+    for name in ("yellow", "training", "yellow-two-line", "trailer", "police", "armed-police", "border"):
+        drawn = ("".join(types[name].sample(rng))[3 if name == "armed-police" else 2 :] for _ in range(100))
+        assert max(sum(c in LATIN for c in serial) for serial in drawn) == 2
+    assert "blue" in [t.id for t in Automaton(country("cn").types).matches("京AABCDE")]
 
 
 @pytest.mark.parametrize("plate_type", TYPES, ids=lambda t: t.name)

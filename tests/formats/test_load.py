@@ -134,6 +134,49 @@ def test_wrong_table_of_what_is_also_read_gives_format_error(table: str, said: s
         parse_format(changed("[[types]]", f"[also_read]\n{table}\n\n[[types]]"), "aq.toml")
 
 
+SERIALS = """
+country = "aq"
+name = "Serials"
+[classes]
+s = "0123456789XYZ"
+[drawn_letters]
+s = [0, 3, 1]
+[[types]]
+id = "car"
+size_mm = [440, 140]
+rows = [{ baseline_mm = 115, fields = [{ text = "{s*5}", height_mm = 90 }, { text = "{s}", height_mm = 90 }, { text = "A{d:0-1}", height_mm = 90 }] }]
+"""
+
+
+def test_runs_are_drawn_with_as_many_letters_as_is_said_anywhere_in_them_and_read_with_any() -> None:
+    (plate_type,) = parse_format(SERIALS, "aq.toml").types
+    rng = random.Random(2)
+    texts = [plate_type.sample(rng) for _ in range(400)]
+    counts = [sum(c.isalpha() for c in serial) for serial, _, _ in texts]
+    assert set(counts) == {1, 2} and 260 < counts.count(1) < 340  # three quarters of 400 are 300
+    assert {i for serial, _, _ in texts for i, c in enumerate(serial) if c.isalpha()} == {0, 1, 2, 3, 4}
+    assert {c for _, single, _ in texts for c in single} == set("XYZ")  # one place: never no letter, and no room for two
+    assert {last for _, _, last in texts} == {"A", *(f"A{digit}" for digit in range(10))}
+    assert [t.id for t in Automaton([plate_type]).matches("XYZXYZA")] == ["car"]
+    assert plate_type.log_size == pytest.approx(math.log(13**6 * 11))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("x = [1, 1]", r"drawn_letters.x: expected the name of a class of digits and letters"),
+        ("d = [1, 1]", r"drawn_letters.d: expected the name of a class of digits and letters"),
+        ("L = [1, 1]", r"drawn_letters.L: expected the name of a class of digits and letters"),
+        ("s = []", r"drawn_letters.s: expected how often 0, 1, 2 ... letters are drawn, such as \[45, 45, 10\], got \[\]"),
+        ("s = [0, 0]", r"drawn_letters.s: expected how often"),
+        ("s = [2, -1]", r"drawn_letters.s: expected how often"),
+    ],
+)
+def test_wrong_table_of_drawn_letters_gives_format_error(table: str, said: str) -> None:
+    with pytest.raises(FormatError, match=rf"aq.toml: {said}"):
+        parse_format(SERIALS.replace("s = [0, 3, 1]", table), "aq.toml")
+
+
 def test_country_of_which_nothing_is_drawn_gives_format_error() -> None:
     with pytest.raises(FormatError, match=r"aq.toml: types: expected at least one \[\[types\]\] table without drawn = false"):
         parse_format(changed('title = "cars"', "drawn = false"), "aq.toml")

@@ -44,6 +44,21 @@ def test_photograph_averages_what_it_shrinks() -> None:
     assert photo.min() >= 115 and photo.max() <= 140
 
 
+@pytest.mark.parametrize(("width", "height"), [(160, 80), (92, 46), (44, 22)])  # 1.5, 2.6 and 5.5 pixels become one
+def test_edge_in_a_shrunk_photograph_stays_where_it_was_and_fine_patterns_become_grey(width: int, height: int) -> None:
+    ys, xs = np.mgrid[0:121, 0:241]  # odd sizes: halving leaves a row and a column over
+    half_black = np.where(xs < 100, 0, 250).astype(np.uint8)
+    board = ((xs + ys) % 2 * 250).astype(np.uint8)
+    quads = box_to_quad(0, 0, 240, 120), box_to_quad(0, 0, width, height)
+    edge, grey = (photograph(picture, *quads, (width, height)) for picture in (half_black, board))
+    black_px = (1 - edge[1:-1] / 250).sum(axis=1)
+    assert np.abs(black_px - width * 100 / 240).max() < 0.1
+    assert np.count_nonzero((edge[height // 2] > 10) & (edge[height // 2] < 240)) <= 3
+    assert grey.min() >= 95 and grey.max() <= 155
+    colour = photograph(np.dstack([half_black] * 3), *quads, (width, height))
+    assert np.abs(colour.astype(int) - edge[..., None]).max() <= 1
+
+
 def test_grey_of_a_grey_picture_is_the_same() -> None:
     image = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     for seed in range(10):

@@ -41,6 +41,14 @@ def test_umlaut_is_its_letter_at_four_fifths_under_two_dots(umlaut: str, base: s
     assert dots[20] == 0
 
 
+def test_small_glyph_is_the_large_one_shrunk() -> None:
+    for character in "B1MX8":
+        large, small = (outline_glyph(character, PLAIN, *size).astype(float) for size in ((60, 100), (30, 50)))
+        shrunk = large.reshape(50, 2, 30, 2).mean(axis=(1, 3))
+        assert np.abs(small - shrunk).mean() < 7, character  # of 255; half a pixel to the side gives 8 to 13
+        assert abs(small.sum() / shrunk.sum() - 1) < 0.05, character
+
+
 def test_character_without_outline_gives_key_error() -> None:
     with pytest.raises(KeyError):
         outline_glyph("京", PLAIN, 40, 70)

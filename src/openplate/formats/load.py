@@ -17,7 +17,7 @@ from openplate.formats.model import Field, Format, Mark, Piece, PlateType, Row
 
 _TOKEN = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\*(?P<times>\d+)|:(?P<least>\d+)-(?P<most>\d+))?\}|(?P<literal>[^{}])")
 _MARK_KINDS = ("band", "rect", "frame", "circle", "text", "flag")
-_FILE_KEYS = {"country", "name", "standard", "weight", "characters", "classes", "also_read", "types"}
+_FILE_KEYS = {"country", "name", "standard", "weight", "characters", "classes", "also_read", "drawn_letters", "types"}
 _TYPE_KEYS = {"id", "title", "weight", "loose", "drawn", "size_mm", "colours", "glyphs", "border_mm", "area_mm", "rows", "marks"}
 _ROW_KEYS = {"baseline_mm", "fields"}
 _FIELD_KEYS = {"text", "mark", "height_mm", "width_mm", "pitch_mm", "gap_mm", "x_mm", "raise_mm", "ink"}
@@ -75,7 +75,9 @@ def parse_format(text: str, source: str) -> Format:
         classes = _parse_classes(data.get("classes", {}), CHARACTERS + added)
         also_read = _parse_also_read(data.get("also_read", {}), classes, CHARACTERS + added)
         read = {name: choices + also_read.get(name, ()) for name, choices in classes.items()}
-        pieces_of = partial(parse_pattern, classes=read, characters=CHARACTERS + added, drawn={name: classes[name] for name in also_read})
+        letters = _parse_drawn_letters(data.get("drawn_letters", {}), classes)
+        drawn = {name: classes[name] for name in also_read}
+        pieces_of = partial(parse_pattern, classes=read, characters=CHARACTERS + added, drawn=drawn, drawn_letters=letters)
         code = str(data["country"]).upper()
         types = tuple(_parse_type(code, entry, pieces_of) for entry in data["types"])
         if not any(t.drawn for t in types):
@@ -148,12 +150,29 @@ def _parse_also_read(table: Mapping[str, Any], classes: Mapping[str, tuple[str, 
     return added
 
 
+def _parse_drawn_letters(table: Mapping[str, Any], classes: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[float, ...]]:
+    weights: dict[str, tuple[float, ...]] = {}
+    for name, value in table.items():
+        digits = [choice.isdigit() for choice in classes.get(name, ())]
+        if not any(digits) or all(digits):
+            raise FormatError(f"drawn_letters.{name}: expected the name of a class of digits and letters, one of `classes`")
+        weights[name] = tuple(float(weight) for weight in value)
+        if min(weights[name], default=0.0) < 0 or sum(weights[name]) <= 0:
+            raise FormatError(f"drawn_letters.{name}: expected how often 0, 1, 2 ... letters are drawn, such as [45, 45, 10], got {value!r}")
+    return weights
+
+
 def parse_pattern(
-    pattern: str, classes: Mapping[str, tuple[str, ...]], characters: str = CHARACTERS, drawn: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    pattern: str,
+    classes: Mapping[str, tuple[str, ...]],
+    characters: str = CHARACTERS,
+    drawn: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    drawn_letters: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
 ) -> tuple[Piece, ...]:
     """A pattern such as `{l}{d*3}{L:1-3}X` as pieces: `{name}`, `{name*3}` (three), `{name:1-3}` (one to three), other characters stand for themselves.
 
-    `drawn` holds, for the classes of which drawing takes only a part, that part.
+    `drawn` holds, for the classes of which drawing takes only a part, that part; `drawn_letters`, for classes of digits and letters, how often
+    drawing puts 0, 1, 2 … letters into a run of them.
 
     Raises:
         FormatError: a class is not defined, or a character is not in the charset.
@@ -175,7 +194,8 @@ def parse_pattern(
         least, most = (int(match["least"]), int(match["most"])) if match["least"] else (times, times)
         if not 0 <= least <= most or most == 0:
             raise FormatError(f"pattern {pattern!r}: {{{match['name']}:{least}-{most}}} is not a range")
-        pieces.append(Piece(classes[match["name"]], least, most, drawn.get(match["name"], ())))
+        name = match["name"]
+        pieces.append(Piece(classes[name], least, most, drawn.get(name, ()), drawn_letters.get(name, ())))
     return tuple(pieces)
 
 
@@ -248,6 +268,7 @@ def _parse_mark(table: Mapping[str, Any]) -> Mark:
     return Mark(str(table["kind"]), (x0, y0, x1, y1), colour, texts, stripes, float(table.get("line_mm", 2.0)), float(table.get("chance", 1.0)))
 
 
+@lru_cache(maxsize=1_000)
 def parse_colour(text: str) -> tuple[int, int, int]:
     """`#rrggbb` as (red, green, blue).
 

@@ -10,12 +10,16 @@ from functools import cached_property
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a pattern: one of `choices`, from `least` to `most` times. Drawing takes the `drawn` ones of them; empty: all."""
+    """A part of a pattern: one of `choices`, from `least` to `most` times. Drawing takes the `drawn` ones of them; empty: all.
+
+    `drawn_letters` says how often drawing puts 0, 1, 2 … letters among the digits, as weights; empty: as many as chance gives.
+    """
 
     choices: tuple[str, ...]
     least: int = 1
     most: int = 1
     drawn: tuple[str, ...] = ()
+    drawn_letters: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,18 @@ class PlateType:
 
 def sample_pieces(pieces: tuple[Piece, ...], rng: random.Random) -> str:
     """A random text of the pieces."""
-    return "".join(rng.choice(p.drawn or p.choices) for p in pieces for _ in range(rng.randint(p.least, p.most)))
+    return "".join(text for p in pieces for text in _sample_piece(p, rng))
+
+
+def _sample_piece(piece: Piece, rng: random.Random) -> list[str]:
+    choices = piece.drawn or piece.choices
+    count = rng.randint(piece.least, piece.most)
+    if not piece.drawn_letters:
+        return [rng.choice(choices) for _ in range(count)]
+    wanted = rng.choices(range(len(piece.drawn_letters)), piece.drawn_letters)[0]
+    lettered = rng.sample(range(count), min(wanted, count))
+    digits, letters = ([c for c in choices if c.isdigit()], [c for c in choices if not c.isdigit()])
+    return [rng.choice(letters if i in lettered else digits) for i in range(count)]
 
 
 @dataclass(frozen=True, slots=True)

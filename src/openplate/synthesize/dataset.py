@@ -19,7 +19,7 @@ import numpy as np
 
 from openplate.data.inspect import cells_of, draw_sheet, shuffled
 from openplate.dataset import LABELS, Dataset, DatasetWriter, LabelledImage, LabelledPlate, load_dataset
-from openplate.errors import DatasetError
+from openplate.errors import DatasetError, SourceError
 from openplate.formats.model import Format
 from openplate.sources import encode_image, write_image
 from openplate.synthesize.crops import draw_photo
@@ -173,5 +173,9 @@ def _begin(out: Path) -> DatasetWriter:
 
 def _write(out: Path, number: int, image: Image, plates: tuple[LabelledPlate, ...], suffix: str) -> LabelledImage:
     path = out / "images" / f"{number:06d}.{suffix}"
-    write_image(path, image)
+    data = encode_image(image, path.suffix)
+    try:
+        path.write_bytes(data)  # at once: what a kill leaves is no data set, since the labels come last
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be written: {error.strerror or error}") from None
     return LabelledImage(path, image.shape[1], image.shape[0], plates)
