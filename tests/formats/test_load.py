@@ -215,9 +215,21 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert plate_type.area_mm == (8.0, 512.0)
     assert plate_type.colours == (("#f4f4f0", "#141414"),)
     assert not plate_type.loose
-    assert plate_type.drawn
+    assert plate_type.drawn == 1
     assert plate_type.lines == 1
     assert plate_type.longest == 6
+
+
+@pytest.mark.parametrize(("value", "drawn"), [("false", 0), ("true", 1), ("2.5", 2.5)])
+def test_type_says_how_often_it_is_drawn(value: str, drawn: float) -> None:
+    second = ATLANTIS[ATLANTIS.index("[[types]]") :].replace('id = "', 'id = "other-').replace("[[types]]", f"[[types]]\ndrawn = {value}", 1)
+    assert parse_format(ATLANTIS + second, "aq.toml").types[1].drawn == drawn
+
+
+@pytest.mark.parametrize("value", ["-1", "inf", '"often"'])
+def test_how_often_a_type_is_drawn_is_a_number_from_0_on(value: str) -> None:
+    with pytest.raises(FormatError, match="drawn: expected false, or how many times"):
+        parse_format(ATLANTIS.replace("[[types]]", f"[[types]]\ndrawn = {value}", 1), "aq.toml")
 
 
 def test_characters_that_the_charset_lacks_can_be_declared() -> None:

@@ -44,6 +44,13 @@ def test_types_are_chosen_by_country_and_then_by_weight() -> None:
     assert within == pytest.approx(first.weight / sum(t.weight for t in RU[0].types), abs=0.06)
 
 
+def test_type_is_chosen_as_many_times_as_often_as_it_says() -> None:
+    first, second = (replace(t, weight=1.0) for t in RU[0].types[:2])
+    rng = random.Random(0)
+    chosen = [choose_type([replace(RU[0], types=(first, replace(second, drawn=3.0)))], rng).id for _ in range(2000)]
+    assert chosen.count(second.id) / 2000 == pytest.approx(0.75, abs=0.04)
+
+
 def test_types_that_are_only_read_are_never_chosen_and_change_no_choice() -> None:
     drawn = [replace(RU[0], types=tuple(t for t in RU[0].types if t.drawn))]
     assert len(drawn[0].types) == len(RU[0].types) - 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -222,10 +223,17 @@ def _parse_type(country: str, table: Mapping[str, Any], pieces_of: Callable[[str
             area_mm=(float(area[0]), float(area[1])),
             rows=tuple(_parse_row(row, pieces_of) for row in table["rows"]),
             marks=tuple(_parse_mark(mark) for mark in table.get("marks", [])),
-            drawn=bool(table.get("drawn", True)),
+            drawn=_parse_share(table.get("drawn", True)),
         )
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
+
+
+def _parse_share(value: Any) -> float:
+    share = float(value) if isinstance(value, (bool, int, float)) else math.nan
+    if not 0 <= share < math.inf:
+        raise FormatError(f"drawn: expected false, or how many times as often as its weight says the type is drawn, got {value!r}")
+    return share
 
 
 def _parse_row(table: Mapping[str, Any], pieces_of: Callable[[str], tuple[Piece, ...]]) -> Row:

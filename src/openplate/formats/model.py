@@ -64,7 +64,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class PlateType:
-    """One type of plate of one country: its grammar and how it looks. One that is not `drawn` is read, and training never sees it."""
+    """One type of plate of one country: its grammar and how it looks. `drawn` times as often as its `weight` says is it drawn to train on, which never sees it at 0."""
 
     country: str
     id: str
@@ -78,7 +78,7 @@ class PlateType:
     area_mm: tuple[float, float]
     rows: tuple[Row, ...]
     marks: tuple[Mark, ...]
-    drawn: bool = True
+    drawn: float = 1.0
 
     @property
     def name(self) -> str:

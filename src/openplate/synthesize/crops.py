@@ -52,10 +52,10 @@ class LabelledCrop:
 
 
 def choose_type(formats: Sequence[Format], rng: random.Random) -> PlateType:
-    """A plate type: the country by its weight, then the type by its weight, of those that are drawn."""
+    """A plate type: the country by its weight, then the type by its weight and by how often it is to be drawn."""
     chosen = rng.choices(formats, [f.weight for f in formats])[0]
     types = [t for t in chosen.types if t.drawn]
-    return rng.choices(types, [t.weight for t in types])[0]
+    return rng.choices(types, [t.weight * t.drawn for t in types])[0]
 
 
 def jitter_quad(quad: Quad, rng: random.Random, amount: float) -> Quad:
