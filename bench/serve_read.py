@@ -30,6 +30,8 @@ from pathlib import Path
 import click
 
 DRAWN = 16
+NO_ANSWER = 0
+"""Stands for a status where none came within a minute, or the connection broke."""
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -111,14 +113,18 @@ def load(port: int, photos: Sequence[bytes], clients: int, seconds: float | None
             if number is None:
                 break
             sent = time.perf_counter()
-            connection.request("POST", "/v1/read", photos[number % len(photos)], {"Content-Type": "image/jpeg"})
-            answer = connection.getresponse()
-            body = answer.read()
+            try:
+                connection.request("POST", "/v1/read", photos[number % len(photos)], {"Content-Type": "image/jpeg"})
+                answer = connection.getresponse()
+                status, body = answer.status, answer.read()
+            except (OSError, http.client.HTTPException):
+                status, body = NO_ANSWER, b""
+                connection.close()  # the next request opens it anew
             with lock:
-                if answer.status == 200 and json.loads(body)[0]["width"]:
+                if status == 200 and json.loads(body)[0]["width"]:
                     seen.seconds.append(time.perf_counter() - sent)
                 else:
-                    seen.errors.append(answer.status)
+                    seen.errors.append(status)
         connection.close()
 
     threads = [threading.Thread(target=send) for _ in range(clients)]
@@ -217,23 +223,28 @@ def measure_speed(port: int, pid: int, photos: Sequence[bytes], clients: int, ro
             indent=1,
         )
     )
+    if errors:
+        raise click.ClickException(f"{len(errors)} requests were not answered as they should be")
 
 
 def measure_memory(port: int, pid: int, photos: Sequence[bytes], clients: int, requests: int) -> None:
     """Print the service's memory after a tenth of the requests and after all of them."""
     figures = []
-    errors = 0
+    errors = answered = 0
     for count in (requests // 10, requests - requests // 10):
         seen = load(port, photos, clients, requests=count)
         errors += len(seen.errors)
+        answered += len(seen.seconds)
         figures.append(memory_mb(pid))
         click.echo(f"{count} requests, {seen.rate:.1f}/s: {figures[-1]:.0f} MB", err=True)
     click.echo(
         json.dumps(
             {"requests": [requests // 10, requests], "memory_mb": [round(f, 1) for f in figures], "growth": round(figures[1] / figures[0] - 1, 4)}
-            | {"errors": errors}
+            | {"answered": answered, "errors": errors}
         )
     )
+    if errors:
+        raise click.ClickException(f"{errors} of {requests} requests were not answered as they should be")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +45,14 @@ def test_clients_send_as_many_photos_as_asked_and_count_what_was_refused(script:
     with running(ServeSettings(port=0, data=tmp_path, workers=1)) as one:
         seen = script.load(one.port, [good, good, b"no picture"], 4, requests=9)
     assert (len(seen.seconds), seen.errors) == (6, [422, 422, 422])
+
+
+def test_broken_connections_count_as_errors_and_the_client_goes_on(script: ModuleType) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        hanging_up = threading.Thread(target=lambda: [server.accept()[0].close() for _ in range(5)], daemon=True)
+        hanging_up.start()
+        seen = script.load(server.getsockname()[1], [b"photo"], 2, requests=5)
+    assert (seen.seconds, seen.errors) == ([], [script.NO_ANSWER] * 5)
 
 
 def test_processor_time_and_memory_of_a_process_are_read(script: ModuleType) -> None:
