@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+import queue
 import re
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +31,7 @@ from openplate.results import photo_as_json
 from openplate.serve.settings import ServeSettings
 from openplate.store import NewPicture, NewSighting
 from openplate.types import Candidate, Character, Detection, EngineReport, Milliseconds, PhotoResult, Plate, Reading
+from tests.serve.parade import wait_for
 from tests.serve.running import Running, photo, plate_text, running
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -204,6 +209,69 @@ def test_events_begin_behind_a_number_and_go_on_when_the_service_comes_back(tmp_
         assert event.sighting is not None
         assert event.sighting.id == "s3"
         events.close()  # type: ignore[attr-defined]
+
+
+class Between:
+    """A proxy in front of a service, which can be cut and mended."""
+
+    def __init__(self, to: int) -> None:
+        self._to = to
+        self._open: list[socket.socket] = []
+        self.port = 0
+        self.mend()
+
+    def mend(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
+
+    def cut(self) -> None:
+        for one in (self._listening, *self._open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._open = []
+
+    def _accept(self, listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = listening.accept()
+                there = socket.create_connection(("127.0.0.1", self._to))
+                self._open += [here, there]
+                for source, target in ((here, there), (there, here)):
+                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while part := source.recv(65536):
+                target.sendall(part)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+
+def test_events_of_a_connection_that_broke_before_the_first_sighting_are_given_later(tmp_path: Path) -> None:
+    with running(ServeSettings(port=0, data=tmp_path, workers=1)) as one:
+        store, heard = one.service.store, one.service.events
+        store.add(sighting(0))
+        between = Between(one.port)
+        given: queue.Queue[str] = queue.Queue()
+
+        def listen() -> None:
+            for event in Client(f"http://127.0.0.1:{between.port}").events(["sighting"]):
+                assert event.sighting is not None
+                given.put(event.sighting.id)
+
+        threading.Thread(target=listen, daemon=True).start()
+        wait_for(lambda: heard.listeners == 1, 10, "the client")
+        between.cut()
+        wait_for(lambda: heard.listeners == 0, 10, "the client to be gone")
+        store.add(sighting(1))
+        between.mend()
+        assert given.get(timeout=15) == "s1"
+        store.add(sighting(2))
+        heard.stored()
+        assert given.get(timeout=15) == "s2"
+        between.cut()
 
 
 def test_events_are_read_whatever_the_parts_in_which_they_come() -> None:

@@ -493,13 +493,11 @@ class Client:
         known = False
         while True:
             try:
-                for event in self._stream(parameters + ([("after", str(after))] if after is not None else [])):
+                for event, seq in self._stream(parameters + ([("after", str(after))] if after is not None else [])):
                     known = True
-                    if event is None:
-                        continue
-                    if event.topic == "sighting" and event.sighting is not None:
-                        after = event.sighting.seq
-                    yield event
+                    after = after if seq is None else seq
+                    if event is not None:
+                        yield event
             except ServiceError as error:
                 if not known or (error.status is not None and error.status < 500):
                     raise
@@ -507,16 +505,16 @@ class Client:
 
     # How calls are made
 
-    def _stream(self, parameters: list[tuple[str, str]]) -> Iterator[Event | None]:
-        """The events of one connection; None as soon as it stands."""
+    def _stream(self, parameters: list[tuple[str, str]]) -> Iterator[tuple[Event | None, int | None]]:
+        """The events of one connection, each with the number of the sighting behind which to go on, if it says one; no event as soon as it stands."""
         try:
             with self._http.stream("GET", "/v1/events", params=tuple(parameters), timeout=self._patient) as answer:
                 if not answer.is_success:
                     answer.read()
                     raise _refusal(answer)
-                yield None
-                for topic, data in _messages(answer.iter_bytes()):
-                    yield _event(topic, data)
+                yield None, None
+                for topic, data, seq in _messages(answer.iter_bytes()):
+                    yield None if data is None else _event(topic, data), seq
         except httpx.HTTPError as error:
             raise self._lost(error) from None
 
@@ -630,10 +628,14 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: one.isoformat() if isinstance(one, datetime) else one for name, one in values.items()}
 
 
-def _messages(parts: Iterator[bytes]) -> Iterator[tuple[str, Any]]:
-    """The messages of a `text/event-stream`: topic and JSON value. Only line feeds end lines there; comments and other fields are passed over."""
+def _messages(parts: Iterator[bytes]) -> Iterator[tuple[str, Any, int | None]]:
+    """The messages of a `text/event-stream`: topic, JSON value and number; the value is None where only a number is told, which holds from then on.
+
+    Only line feeds end lines there; comments and other fields are passed over.
+    """
     rest = b""
     topic, data = "", ""
+    seq: int | None = None
     for part in parts:
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
@@ -643,13 +645,17 @@ def _messages(parts: Iterator[bytes]) -> Iterator[tuple[str, Any]]:
                 topic = value
             elif name == "data":
                 data += value
+            elif name == "id":
+                seq = int(value) if value.isascii() and value.isdecimal() else seq
             elif not name and not value and not line.startswith(b":"):
                 if data:
                     try:
-                        yield topic, json.loads(data)
+                        yield topic, json.loads(data), seq
                     except ValueError:
                         raise _strange("JSON in an event") from None
-                topic, data = "", ""
+                elif seq is not None:
+                    yield topic, None, seq
+                topic, data, seq = "", "", None
 
 
 def _event(topic: str, data: Any) -> Event:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from openplate.cli import main
+from openplate.cli.serve import store_options
+from openplate.serve.settings import ServeSettings
 from openplate.store import Store
 
 
@@ -58,6 +61,25 @@ def test_address_beyond_loopback_without_a_key_is_refused(tmp_path: Path) -> Non
         "Error: 0.0.0.0 can be reached from other computers, but there is no API key; "
         f"make one first: openplate serve keys add admin --role admin --data {tmp_path}\n"
     )
+
+
+def test_hint_names_the_store_that_lacks_a_key(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/other.sqlite"
+    given = ["--data", str(tmp_path / "my data"), "--database", database, "--privacy", "hash"]
+    result = run("--host", "0.0.0.0", *given)
+    hint = result.stderr.partition("make one first: openplate ")[2].rstrip("\n")
+    assert hint == f"serve keys add admin --role admin --data '{tmp_path}/my data' --database {database} --privacy hash"
+    made = CliRunner().invoke(main, shlex.split(hint))
+    assert made.exit_code == 0, made.stderr
+    with Store(tmp_path / "my data", database, "hash") as store:
+        assert [key.name for key in store.keys.all()] == ["admin"]
+
+
+def test_hint_shows_no_password_and_nothing_that_the_environment_says(tmp_path: Path) -> None:
+    settings = ServeSettings(data=tmp_path, database="postgresql://me:secret@db/plates", privacy="hash")
+    assert store_options(settings, {}) == f" --data {tmp_path} --database 'postgresql://me:***@db/plates' --privacy hash"
+    known = {"OPENPLATE_DATA": str(tmp_path), "OPENPLATE_DATABASE": "postgresql://me:secret@db/plates", "OPENPLATE_PRIVACY": "hash"}
+    assert store_options(settings, known) == ""
 
 
 def test_revoked_keys_do_not_count(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from openplate.types import Image
 class Running:
     """A service that runs: its server, its parts, its address."""
 
-    def __init__(self, settings: ServeSettings) -> None:
+    def __init__(self, settings: ServeSettings, log_level: str = "warning") -> None:
         self.app = create_app(settings)
-        self.server = Server(self.app, settings, "warning")
+        self.server = Server(self.app, settings, log_level)
         self._thread = threading.Thread(target=self.server.run, daemon=True)
 
     def start(self) -> None:
@@ -55,9 +55,9 @@ class Running:
 
 
 @contextmanager
-def running(settings: ServeSettings) -> Iterator[Running]:
+def running(settings: ServeSettings, log_level: str = "warning") -> Iterator[Running]:
     """A service with these settings; give port 0."""
-    one = Running(settings)
+    one = Running(settings, log_level)
     one.start()
     try:
         yield one

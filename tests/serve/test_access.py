@@ -102,6 +102,14 @@ def test_keyless_service_does_not_answer_to_other_names(client: httpx.Client, ho
     assert client.get("/metrics", headers={"Host": host}).status_code in (400, 403)
 
 
+def test_keyless_service_answers_to_the_address_that_it_listens_on(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with running(ServeSettings(host="127.0.0.2", port=0, data=tmp_path, workers=1)) as one:
+        url = f"http://127.0.0.2:{one.port}/metrics"
+        assert httpx.get(url).status_code == 200
+        assert httpx.get(url, headers={"Origin": "http://127.0.0.2:8501"}).status_code == 200
+        assert httpx.get(url, headers={"Host": "127.0.0.3"}).status_code == 403
+
+
 @pytest.mark.parametrize(("origin", "status"), [("http://localhost:8501", 200), ("https://evil.example", 403), ("null", 403), ("http://[", 403)])
 def test_keyless_service_does_not_answer_pages_of_other_sites(client: httpx.Client, origin: str, status: int) -> None:
     assert client.get("/metrics", headers={"Origin": origin}).status_code == status

@@ -69,6 +69,23 @@ def test_signature_is_that_of_standard_webhooks() -> None:
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+def test_webhook_that_is_added_while_targets_are_looked_up_gets_its_first_message(
+    store: Store, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Actions.load
+
+    def load_and_let_another_add(some: Store) -> Actions:
+        monkeypatch.setattr(Actions, "load", load)
+        known = load(some)
+        hook(some, "late", "http://127.0.0.1:9/")
+        add(some, 1)
+        return known
+
+    monkeypatch.setattr(Actions, "load", load_and_let_another_add)
+    sender.reload()
+    assert (store.outbox.state().pending, store.outbox.state().dead) == (1, 0)
+
+
 def test_receiver_can_check_what_it_gets(store: Store, sender: Sender) -> None:
     with Receiver() as receiver:
         made = hook(store, "gate", receiver.url)
@@ -236,6 +253,25 @@ def test_webhook_is_set_tested_and_removed_over_http(depot: Running, clerk: http
         assert clerk.delete("/v1/webhooks/yard").status_code == 204
         assert clerk.post("/v1/webhooks/yard/test").status_code == 404
         assert clerk.put("/v1/webhooks/yard", json={"url": "file:///etc/passwd"}).status_code == 422
+
+
+def test_broker_that_goes_away_is_told_before_a_message_fails(store: Store, sender: Sender, mosquitto: Mosquitto) -> None:
+    store.settings.put(MQTT, MQTT, as_setting(Broker("127.0.0.1", mosquitto.port)))
+    with heard(mosquitto.port, "openplate/available") as messages:
+        sender.start()
+        wait_for(lambda: ("openplate/available", "online") in messages, 10, "the connection")
+        assert sender.state(MQTT).fault is None
+    mosquitto.stop()
+    wait_for(lambda: sender.state(MQTT).fault is not None, 10, "the fault")
+    assert str(sender.state(MQTT).fault).startswith(("the connection to the broker was lost", "the broker does not answer"))
+    mosquitto.start()
+    wait_for(lambda: sender.state(MQTT).fault is None, 20, "the broker to be back")
+
+
+def test_broker_that_never_answered_is_told_without_a_message(store: Store, sender: Sender) -> None:
+    store.settings.put(MQTT, MQTT, as_setting(Broker("127.0.0.1", bench.free_port())))
+    sender.start()
+    wait_for(lambda: sender.state(MQTT).fault == "the broker does not answer", 10, "the fault")
 
 
 def test_broker_is_set_and_its_password_is_never_shown(clerk: httpx.Client) -> None:

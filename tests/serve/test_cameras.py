@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,11 +20,12 @@ from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from openplate.formats import load_formats, select
 from openplate.serve import cameras as cameras_module
-from openplate.serve.cameras import CameraProcess, Cameras, CameraSetting, CameraStatus
+from openplate.serve.cameras import CameraProcess, Cameras, CameraSetting, CameraStatus, NotRunning
+from openplate.serve.problems import Conflict
 from openplate.serve.settings import ServeSettings
 from openplate.sources import encode_image, read_image
 from openplate.store import Store
@@ -300,9 +302,9 @@ def shells(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def cameras_of(folder: Path) -> Iterator[Cameras]:
+def cameras_of(folder: Path, registry: CollectorRegistry | None = None) -> Iterator[Cameras]:
     with Store(folder) as store:
-        some = Cameras(store, ServeSettings(data=folder), lambda _: None, lambda: None, CollectorRegistry())
+        some = Cameras(store, ServeSettings(data=folder), lambda _: None, lambda: None, registry or CollectorRegistry())
         some.start()
         yield some
         some.stop()
@@ -326,6 +328,143 @@ def test_cameras_that_were_watched_are_watched_again_when_the_service_starts_aga
         assert some.status("gate").pid == pid, "starting what runs changes nothing"
         some.put(some.get("gate"))
         wait_for(lambda: some.status("gate").pid not in (pid, None), 10, "the changed camera to begin anew")
+
+
+SEEN = json.dumps({
+    "say": "status", "state": "running", "error": None, "last_frame": "2026-05-01T12:00:00+00:00",
+    "frames": 70, "fps": 12.5, "dropped": 3, "reconnects": 1, "width": 640, "height": 360, "sightings": 2,
+})  # fmt: skip
+FIRST = STATUS.replace('"frames": 0', '"frames": 1')
+NOT_YET = STATUS.replace('"running"', '"connecting"')
+
+
+def shell_cameras(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let a shell play each camera's process from now on."""
+    monkeypatch.setattr(cameras_module, "STOP_S", 5.0)
+    monkeypatch.setattr(cameras_module, "CameraProcess", partial(CameraProcess, command=("/bin/sh", "-c", script)))
+
+
+def test_metrics_of_a_camera_are_0_when_it_is_stopped_and_gone_when_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell_cameras(monkeypatch, f"""read brief; echo '{SEEN}'; echo '{{"say": "stored", "seq": 1}}'; read order""")
+    monkeypatch.setattr(cameras_module, "_WATCH_S", 0.01)
+    registry = CollectorRegistry()
+    labels = {"camera": "gate"}
+    with cameras_of(tmp_path, registry) as some:
+        some.put(CameraSetting.parse("gate", {"source": "0", "wanted": True}))
+        wait_for(lambda: registry.get_sample_value("openplate_camera_fps", labels) == 12.5, 10, "the rate")
+        wait_for(lambda: registry.get_sample_value("openplate_camera_sightings_total", labels) == 1, 10, "the count")
+        assert registry.get_sample_value("openplate_camera_running", labels) == 1
+        some.want("gate", False)
+        assert registry.get_sample_value("openplate_camera_fps", labels) == 0
+        assert registry.get_sample_value("openplate_camera_running", labels) == 0
+        some.remove("gate")
+        assert "gate" not in generate_latest(registry).decode()
+
+
+def test_figures_stay_when_a_camera_is_stopped_and_until_the_next_process_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = json.dumps({"say": "error", "message": "no signal"})
+    shell_cameras(monkeypatch, f"read brief; echo '{SEEN}'; echo '{fault}'; read order")
+    with cameras_of(tmp_path) as some:
+        some.put(CameraSetting.parse("gate", {"source": "0", "wanted": True}))
+        wait_for(lambda: some.status("gate").error is not None, 10, "the fault")
+        some.want("gate", False)
+        kept = some.status("gate")
+        assert (kept.state, kept.frames, kept.sightings, kept.fps, kept.error) == ("stopped", 70, 2, 0.0, "no signal")
+        assert kept.last_frame == datetime(2026, 5, 1, 12, tzinfo=UTC)
+        shell_cameras(monkeypatch, f"read brief; echo '{NOT_YET}'; read order; echo '{FIRST}'; read order")
+        some.want("gate", True)
+        wait_for(lambda: some.status("gate").state == "connecting", 10, "the next process")
+        assert some.status("gate") == replace(kept, state="connecting", pid=some.status("gate").pid)
+        monkeypatch.setattr(cameras_module, "SNAPSHOT_S", 0.1)
+        with suppress(NotRunning):
+            some.snapshot("gate", False)  # the shell takes it for the order to go on
+        wait_for(lambda: some.status("gate").state == "running", 10, "the next process to have seen something")
+        now = some.status("gate")
+        assert (now.state, now.frames, now.sightings, now.error, now.error_at) == ("running", 1, 0, None, None)
+        some.remove("gate")
+        assert some.status("gate") == CameraStatus()
+
+
+def test_process_that_dies_says_why_with_the_last_line_of_its_stderr(started: list[CameraProcess]) -> None:
+    command = "printf 'Traceback\\n  rtsp://me:pw@10.0.0.5 x\\nModuleNotFoundError: rtsp://me:pw@10.0.0.5\\n\\n' >&2; exit 1"
+    started.append(one := process(command, FakeBrief()))
+    one.start()
+    wait_for(lambda: one.status.error is not None, 10, "the fault")
+    assert one.status.error == "its process ended with code 1: ModuleNotFoundError: rtsp://…@10.0.0.5"
+
+
+def test_process_that_said_what_is_wrong_is_believed_instead(started: list[CameraProcess]) -> None:
+    started.append(one := process("""echo late >&2; echo '{"say": "error", "message": "no such country"}'; exit 1""", FakeBrief()))
+    one.start()
+    wait_for(lambda: one.status.state == "restarting", 10, "the end")
+    assert one.status.error == "no such country"
+
+
+def test_start_while_the_end_of_a_recording_is_noted_is_not_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell_cameras(monkeypatch, """read brief; echo '{"say": "ended"}'""")
+    monkeypatch.setattr(cameras_module, "_WATCH_S", 100.0)
+    with cameras_of(tmp_path) as some:
+        some.put(CameraSetting.parse("gate", {"source": "0", "wanted": True}))
+        wait_for(lambda: some.status("gate").state == "ended", 10, "the end")
+        get, starting = some.get, threading.Thread(target=lambda: some.want("gate", True))
+
+        def get_and_let_another_start(name: str) -> CameraSetting:
+            setting = get(name)
+            some.get = get  # type: ignore[method-assign]
+            starting.start()
+            starting.join(1.0)  # without a lock it goes on here; with one it waits
+            return setting
+
+        some.get = get_and_let_another_start  # type: ignore[method-assign]
+        some._note_end("gate", some._processes["gate"])
+        starting.join(10)
+        assert some.get("gate").wanted
+
+
+def test_one_service_watches_the_cameras_of_a_database_and_the_next_takes_over(
+    tmp_path: Path, shells: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cameras_module, "CLAIM_S", 0.05)
+    gate = CameraSetting.parse("gate", {"source": "0", "wanted": True})
+    with cameras_of(tmp_path) as second, cameras_of(tmp_path) as first:
+        with pytest.raises(Conflict, match="another service watches the cameras of this database; ask the one that watches them"):
+            first.put(gate)
+        assert "another service watches" in caplog.text
+        second.put(gate)
+        wait_for(lambda: second.status("gate").state == "running", 10, "the camera")
+        assert first.status("gate") == CameraStatus(error="another service watches the cameras of this database")
+        for refused in (lambda: first.want("gate", False), lambda: first.remove("gate"), lambda: first.snapshot("gate", False)):
+            with pytest.raises(Conflict):
+                refused()
+        second.stop()
+        wait_for(lambda: first.status("gate").state == "running", 10, "the other service to take over")
+        assert first.get("gate").wanted
+
+
+@pytest.mark.usefixtures("shells")
+def test_service_that_lost_its_claim_to_another_ends_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cameras_module, "CLAIM_S", 0.05)
+    with cameras_of(tmp_path) as some:
+        some.put(CameraSetting.parse("gate", {"source": "0", "wanted": True}))
+        wait_for(lambda: some.status("gate").state == "running", 10, "the camera")
+        monkeypatch.setattr(some._claim, "take", lambda: False)
+        wait_for(lambda: some.status("gate").state == "stopped", 10, "the end of its process")
+        assert some.get("gate").wanted
+        monkeypatch.undo()
+        wait_for(lambda: some.status("gate").state != "stopped", 20, "the next claim")
+
+
+@pytest.mark.usefixtures("shells")
+def test_service_without_cameras_answers_calls_alone(tmp_path: Path) -> None:
+    with cameras_of(tmp_path) as some:
+        some.put(CameraSetting.parse("gate", {"source": "0", "wanted": False}))
+        with Store(tmp_path) as store:
+            other = Cameras(store, ServeSettings(data=tmp_path, cameras=False), lambda _: None, lambda: None, CollectorRegistry())
+            other.start()
+            assert (other.names(), other.status("gate").error) == (["gate"], "this service was started with --no-cameras")
+            with pytest.raises(Conflict):
+                other.want("gate", True)
+            other.stop()
 
 
 def test_words_that_are_none_are_passed_over(started: list[CameraProcess]) -> None:

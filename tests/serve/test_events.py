@@ -41,8 +41,9 @@ def stream(client: httpx.Client, query: dict[str, object], **headers: str) -> It
                 name, _, value = line.partition(": ")
                 if line and not line.startswith(":"):
                     fields[name] = value
-                elif "event" in fields:
-                    yield fields["event"], fields.get("id"), json.loads(fields["data"])
+                elif not line:
+                    if "event" in fields:
+                        yield fields["event"], fields.get("id"), json.loads(fields["data"])
                     fields = {}
 
         yield events()
@@ -63,6 +64,28 @@ def test_client_that_comes_back_misses_none_and_gets_none_twice(depot: Running, 
         assert [next(events)[2]["id"] for _ in range(3)] == ["back-2", "back-3", "back-4"]
         put(depot, 5, "back")
         assert next(events)[2]["id"] == "back-5"
+
+
+def test_stream_begins_with_the_number_behind_which_it_tells(depot: Running, clerk: httpx.Client) -> None:
+    last = put(depot, 1, "begin")
+    with clerk.stream("GET", "/v1/events", params={"camera": "begin"}) as answer:
+        lines = answer.iter_lines()
+        assert [next(lines) for _ in range(3)] == ["retry: 2000", f"id: {last}", ""]
+
+
+def test_stream_that_tells_nothing_says_how_far_it_looked(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(events_module, "_ALIVE_S", 0.5)
+
+    async def listen(store: Store) -> list[str]:
+        stream = Events(store, threading.Event()).listen(None, cameras=["gate"])
+        parts = [await anext(stream)]
+        store.add(replace(sighting(1, camera="yard"), id="yard-1"))
+        parts.append(await anext(stream))
+        await stream.aclose()
+        return parts
+
+    with Store(tmp_path) as store:
+        assert asyncio.run(asyncio.wait_for(listen(store), 10)) == ["retry: 2000\nid: 0\n\n", ": still here\nid: 1\n\n"]
 
 
 def test_news_goes_to_those_who_asked_for_its_topic_and_camera(depot: Running, clerk: httpx.Client) -> None:
@@ -97,7 +120,7 @@ def test_streams_end_when_the_service_stops_and_too_many_are_refused(tmp_path, m
 
     async def listen(events: Events) -> int:
         stream = events.listen(None)
-        assert await anext(stream) == "retry: 2000\n\n"
+        assert await anext(stream) == "retry: 2000\nid: 0\n\n"
         with pytest.raises(TooBusy):
             await anext(events.listen(None))
         closing.set()

@@ -74,6 +74,65 @@ def examples_in(node: Any, components: dict[str, Any], depth: int = 0) -> bool:
     return any(examples_in(one, components, depth + 1) for one in node.values())
 
 
+def of_calls(pick: str) -> dict[str, Any]:
+    return {name: call[pick] for name, call in operations().items() if pick in call}
+
+
+def test_every_body_of_a_request_has_an_example() -> None:
+    components = create_app(ServeSettings()).openapi()["components"]["schemas"]
+    without = [name for name, body in of_calls("requestBody").items() if not all(examples_in(one, components) for one in body["content"].values())]
+    assert without == []
+
+
+def test_every_parameter_in_a_path_has_an_example() -> None:
+    without = [
+        f"{name}: {one['name']}"
+        for name, parameters in of_calls("parameters").items()
+        for one in parameters
+        if one["in"] == "path" and not examples_in(one, {})
+    ]
+    assert without == []
+
+
+def test_every_answer_of_every_kind_has_an_example() -> None:
+    components = create_app(ServeSettings()).openapi()["components"]["schemas"]
+    without = [
+        f"{name} {status} {kind}"
+        for name, answers in of_calls("responses").items()
+        for status, answer in answers.items()
+        for kind, body in answer.get("content", {}).items()
+        if not examples_in(body, components)
+    ]
+    assert without == []
+
+
+def test_every_error_is_a_problem() -> None:
+    others = [
+        f"{name} {status}"
+        for name, answers in of_calls("responses").items()
+        for status, answer in answers.items()
+        if status >= "400" and list(answer["content"]) != ["application/problem+json"] and (name, status) != ("GET /readyz", "503")
+    ]
+    assert others == []
+
+
+OPEN = ["GET /healthz", "GET /readyz"]
+
+
+def test_every_call_that_may_need_a_key_says_how_it_is_sent_and_what_comes_without() -> None:
+    schemes = create_app(ServeSettings()).openapi()["components"]["securitySchemes"]
+    kinds = {(one["type"], one.get("scheme"), one.get("name")) for one in schemes.values()}
+    assert kinds == {("http", "bearer", None), ("apiKey", None, "X-API-Key")}
+    calls = operations()
+    assert [name for name, call in calls.items() if "401" not in call["responses"] or "403" not in call["responses"]] == OPEN
+    assert [name for name, call in calls.items() if {next(iter(one), None) for one in call.get("security", [])} != {*schemes, None}] == OPEN
+
+
+def test_service_that_needs_keys_says_so() -> None:
+    paths = create_app(ServeSettings(require_keys=True)).openapi()["paths"]
+    assert {} not in paths["/v1/read"]["post"]["security"]
+
+
 def test_every_answer_with_a_body_has_an_example() -> None:
     description = create_app(ServeSettings()).openapi()
     components = description["components"]["schemas"]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from openplate.errors import ConfigError, EngineError, FormatError, OpenPlateError, SourceError, StoreError, WeightsError
-from openplate.serve.problems import TooBusy, status_of
+from openplate.serve.problems import Conflict, TooBusy, status_of
 from tests.serve.running import Running
 
 
@@ -24,6 +24,7 @@ def caused(error: OpenPlateError) -> OpenPlateError:
         (StoreError("the query is wrong"), 422),
         (caused(StoreError("the database does not answer")), 503),
         (TooBusy("x"), 503),
+        (Conflict("x"), 409),
         (WeightsError("x"), 500),
         (EngineError("x"), 500),
     ],

@@ -32,6 +32,21 @@ def test_vehicle_is_put_found_exported_and_deleted(clerk: httpx.Client) -> None:
     assert clerk.get("/v1/register/K005KK05").status_code == 404
 
 
+def test_exported_file_is_imported_exactly_as_it_was(clerk: httpx.Client) -> None:
+    owners = ["=cmd", "+79991234567", "@name", "-", "'=cmd", "''@", "'s-Hertogenbosch", 'a "b", c;\nd']
+    for number, owner in enumerate(owners):
+        clerk.put(f"/v1/register/R00{number}RR99", json={"owner": owner, "make": owner})
+    exported = clerk.get("/v1/register.csv").content
+    done = clerk.post("/v1/register/import", content=exported).json()
+    assert (done["added"], done["updated"], done["faults"]) == (0, 0, [])
+    for number in range(len(owners)):
+        clerk.delete(f"/v1/register/R00{number}RR99")
+    assert clerk.post("/v1/register/import", content=exported).json()["added"] == len(owners)
+    kept = [clerk.get(f"/v1/register/R00{number}RR99").json() for number in range(len(owners))]
+    assert [one["owner"] for one in kept] == owners
+    assert [one["make"] for one in kept] == owners
+
+
 def test_pages_go_through_all_vehicles_by_plate(clerk: httpx.Client) -> None:
     for number in range(3):
         clerk.put(f"/v1/register/P00{number}PP99", json={})

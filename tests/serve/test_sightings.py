@@ -122,3 +122,31 @@ def test_wrong_query_is_422_and_says_why(clerk: httpx.Client, query: dict[str, o
     answer = clerk.get("/v1/sightings", params=query)
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "unknown", "known"),
+    [
+        ("/v1/sightings", {"plates": "ZZZZ"}, "plates", "camera, country, cursor, edits, how, list, min_confidence, min_match, order, plate, since, size, status, until"),
+        ("/v1/sightings.csv", {"cameras": "gate", "plate": "A"}, "cameras", "camera, country, edits, how, list, "),
+        ("/v1/sightings/counts", {"group": "hour"}, "group", "by, camera, "),
+        ("/v1/events", {"topics": "sighting"}, "topics", "after, camera, topic"),
+        ("/v1/register", {"page": "2"}, "page", "after, size"),
+        ("/v1/cameras/gate/snapshot", {"annotate": "1"}, "annotate", "marked"),
+    ],
+)  # fmt: skip
+def test_unknown_parameter_is_refused_with_those_that_there_are(
+    clerk: httpx.Client, path: str, query: dict[str, str], unknown: str, known: str
+) -> None:
+    answer = clerk.get(path, params=query)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"query.{unknown}: there is no such parameter; expected some of {known}")
+    assert answer.json()["errors"][0]["where"] == f"query.{unknown}"
+
+
+def test_headers_of_a_picture_are_given_without_it(depot: Running, clerk: httpx.Client) -> None:
+    stored = depot.service.store.add(replace(sighting(1, camera="head", pictures=(NewPicture("crop", b"bytes"),)), id="head-1")).sighting
+    url = f"/v1/pictures/{stored.pictures[0].id}"
+    whole, head = clerk.get(url), clerk.head(url)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "5")
+    assert head.headers["etag"] == whole.headers["etag"]

@@ -149,7 +149,10 @@ def test_message_that_cannot_be_kept_is_refused(wrong: NewDelivery, store: Store
 def test_messages_to_removed_targets_are_dead_and_the_others_stay(store: Store) -> None:
     fill(store, 2, "webhook:gate")
     fill(store, 1, "webhook:old")
-    assert store.outbox.abandon(["webhook:gate", "mqtt"], NOON) == 1
+    fill(store, 1, "mqtt")
+    store.settings.put("webhook", "gate", {})
+    store.settings.put("camera", "old", {})
+    assert store.outbox.abandon({"webhook": "webhook:", "mqtt": ""}, NOON) == 2
     state = store.outbox.state()
-    assert (state.pending, state.dead) == (2, 1)
+    assert (state.pending, state.dead) == (2, 2)
     assert {one.target for one in store.outbox.claim(now=NOON)} == {"webhook:gate"}

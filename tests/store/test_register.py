@@ -56,6 +56,15 @@ def test_spreadsheets_habits_are_understood(store: Store) -> None:
     assert store.register.get("A1") == Vehicle("A1", colour="чёрный", owner="кв. 12", permit_until=datetime(2027, 4, 1, tzinfo=UTC))
 
 
+def test_apostrophe_before_a_formula_is_taken_off(store: Store) -> None:
+    store.register.import_csv(b"plate,make,owner\nA1,'=cmd,'+79991234567\nB2,''=cmd,'s-Hertogenbosch\nC3,=cmd,-\n")
+    assert [(one.make, one.owner) for one in store.register.page()] == [("=cmd", "+79991234567"), ("'=cmd", "'s-Hertogenbosch"), ("=cmd", "-")]
+
+
+def test_spaces_around_a_value_are_not_kept(store: Store) -> None:
+    assert store.register.put(Vehicle("A1", " Lada ", owner="flat 12\t")) == Vehicle("A1", "Lada", owner="flat 12")
+
+
 def test_file_with_plates_alone_can_be_imported_twice(store: Store) -> None:
     assert store.register.import_csv(b"plate\nA1\nB2\n").added == 2
     assert store.register.import_csv(b"plate\nA1\nB2\n").unchanged == 2

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
@@ -39,6 +42,7 @@ def _store_options(command: Callable[P, R]) -> Callable[P, R]:
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
 @_store_options
 @click.option("--require-keys", is_flag=True, help="Demand API keys on loopback too, e.g. behind a proxy.")
+@click.option("--no-cameras", is_flag=True, help="Answer calls alone; another service of the database watches the cameras.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Photos read at the same time.  [default: the processor's cores, 8 at most]")
 @click.option("--max-upload-mb", type=click.IntRange(1, 4096), default=32, show_default=True, help="Of one request.")
 @click.option("--max-pixels", type=click.IntRange(min=64), default=50_000_000, show_default=True, help="Of one picture file.")
@@ -61,6 +65,7 @@ def serve(
     database: str | None,
     privacy: Literal["plain", "hash"] | None,
     require_keys: bool,
+    no_cameras: bool,
     workers: int | None,
     max_upload_mb: int,
     max_pixels: int,
@@ -97,6 +102,7 @@ def serve(
         database=database,
         privacy=privacy or "plain",
         require_keys=require_keys,
+        cameras=not no_cameras,
         options=options,
         limits=UploadLimits(max_body_bytes=max_upload_mb * 2**20, max_pixels=max_pixels, max_waiting=max_waiting),
         allow_urls=allow_urls,
@@ -120,7 +126,7 @@ def run(settings: ServeSettings, log_level: str) -> int:
     with open_store(settings) as store:
         if not settings.keyless and not any(key.revoked is None for key in store.keys.all()):
             why = "API keys are required" if settings.on_loopback else f"{settings.host} can be reached from other computers"
-            where = f" --data {settings.data}" if settings.data != _DATA else ""
+            where = store_options(settings, os.environ)
             raise ConfigError(f"{why}, but there is no API key; make one first: openplate serve keys add admin --role admin{where}")
     silence_codecs()
     with listen(settings) as connections:  # what is wrong with the address shows before the networks are loaded
@@ -134,6 +140,21 @@ def run(settings: ServeSettings, log_level: str) -> int:
             signal.signal(number, lambda *_: None)  # uvicorn raises again, when it has stopped, the signal that stopped it
         server.run([connections])
     return 0 if server.started else 1
+
+
+def store_options(settings: ServeSettings, environment: Mapping[str, str]) -> str:
+    """The options that name the settings' store to a command, without a database's password; none where the default or the environment says the same."""
+    database = settings.database and _PASSWORD.sub(r"\1***@", settings.database)
+    options = (
+        ("--data", "OPENPLATE_DATA", str(settings.data), str(settings.data), str(_DATA)),
+        ("--database", "OPENPLATE_DATABASE", settings.database, database, None),
+        ("--privacy", "OPENPLATE_PRIVACY", settings.privacy, settings.privacy, "plain"),
+    )
+    parts = [f" {name} {shlex.quote(str(shown))}" for name, variable, value, shown, default in options if value != environment.get(variable, default)]
+    return "".join(parts)
+
+
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]*@")
 
 
 @serve.group()

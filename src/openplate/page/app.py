@@ -28,9 +28,7 @@ def main() -> None:
     st.html(_LOOK)
     st.html(f"<style>{words_css(texts)}</style>")
     try:
-        client = session.signed_in(settings, texts)
-        if client is None:
-            return
+        client = session.signed_in(settings)
         parts: tuple[tuple[str, str, str, Callable[[Client, Texts], None]], ...] = (
             ("photo", texts.photo, ":material/photo_camera:", photo.show),
             ("cameras", texts.cameras, ":material/videocam:", cameras.show),
@@ -39,10 +37,15 @@ def main() -> None:
             ("register", texts.register, ":material/garage:", register.show),
             ("charts", texts.charts, ":material/bar_chart:", charts.show),
         )
+        # Without a client none of them is drawn, but which one was asked for is known after signing in.
         pages = [
-            st.Page(partial(show, client, texts), title=title, icon=icon, url_path=path, default=path == "photo") for path, title, icon, show in parts
+            st.Page(partial(_draw, show, client, texts), title=title, icon=icon, url_path=path, default=path == "photo")
+            for path, title, icon, show in parts
         ]
-        chosen = st.navigation(pages, position="top")
+        chosen = st.navigation(pages, position="hidden" if client is None else "top")
+        if client is None:
+            session.sign_in_form(settings, texts)
+            return
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.title(chosen.title, anchor=False)
             session.choose_language()
@@ -50,6 +53,11 @@ def main() -> None:
         chosen.run()
     except ServiceError as error:
         session.tell(error, texts, settings.server)
+
+
+def _draw(show: Callable[[Client, Texts], None], client: Client | None, texts: Texts) -> None:
+    if client is not None:
+        show(client, texts)
 
 
 def words_css(texts: Texts) -> str:

@@ -110,7 +110,10 @@ def _add(client: Client, new: NewCamera, texts: Texts) -> None:
     except ServiceError as error:
         if error.status not in (409, 422):
             raise
-        st.error(texts.exists if error.status == 409 else plain(str(error)))
+        if error.status == 409 and "already" in str(error):
+            st.error(texts.exists)
+        else:
+            session.refused(error.status, str(error), texts)
         return
     st.rerun()
 

@@ -13,6 +13,8 @@ from openplate.page.coloured import coloured, percent
 from openplate.page.paste import paste_target
 from openplate.page.pictures import cut, mark
 from openplate.page.plain import plain
+from openplate.page.reasons import plate_reason
+from openplate.page.session import refused
 from openplate.page.settings import MAX_MEGABYTES
 from openplate.page.texts import Texts
 from openplate.page.vehicle import show_vehicle
@@ -69,10 +71,10 @@ def _read(client: Client, data: bytes, countries: tuple[str, ...], texts: Texts)
     except ServiceError as error:
         if error.status not in (413, 422, 503):
             raise
-        st.error(texts.failed.format(reason=plain(str(error))))
+        refused(error.status, str(error), texts)
         return None
     except OpenPlateError as error:
-        st.error(plain(str(error)))
+        refused(422, str(error), texts)
         return None
     st.session_state[_READ] = read = _Read(digest, results, picture, plates, places)
     return read
@@ -115,7 +117,7 @@ def _show_plate(client: Client, plate: Plate, crop: bytes, texts: Texts) -> None
         if plate.text is None:
             st.markdown(f":orange-badge[{texts.unreadable}]")
             if plate.reason:
-                st.caption(texts.unreadable_why.format(reason=plain(plate.reason)))
+                st.caption(texts.unreadable_why.format(reason=plain(plate_reason(plate.reason, texts))))
         if reading.characters:
             st.html(coloured(reading.characters))
         where = f"{reading.country} · {reading.format}" if reading.country else "—"

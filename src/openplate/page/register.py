@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import streamlit as st
 
 from openplate.client import Client, Import, Vehicle
@@ -11,6 +13,8 @@ from openplate.page.texts import Texts
 
 _COLUMNS = ("plate", "make", "model", "colour", "owner", "permit_until")
 _PAGE = 100
+_MINUTE = timedelta(minutes=1)
+"""The table shows the last minute of a permit, not the first one without it: the day in it is then the last one that people mean."""
 _AFTER, _DRAFT, _SAVED, _IMPORTED = "openplate_register_after", "openplate_register_draft", "openplate_register_saved", "openplate_imported"
 
 
@@ -103,9 +107,10 @@ def _tell(done: Import, texts: Texts) -> None:
 
 def _row(vehicle: Vehicle) -> Row:
     row: Row = {name: getattr(vehicle, name) for name in _COLUMNS[:-1]}
-    return row | {"permit_until": shown_cell_time(vehicle.permit_until)}
+    return row | {"permit_until": shown_cell_time(vehicle.permit_until and vehicle.permit_until - _MINUTE)}
 
 
 def _vehicle(row: Row) -> Vehicle:
     texts = {name: str(row.get(name) or "").strip() for name in _COLUMNS[:-1]}
-    return Vehicle(texts["plate"], texts["make"], texts["model"], texts["colour"], texts["owner"], cell_time(row.get("permit_until")))
+    last = cell_time(row.get("permit_until"))
+    return Vehicle(texts["plate"], texts["make"], texts["model"], texts["colour"], texts["owner"], last and last + _MINUTE)

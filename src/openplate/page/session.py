@@ -37,8 +37,8 @@ def choose_language() -> None:
         st.rerun()
 
 
-def signed_in(settings: PageSettings, texts: Texts) -> Client | None:
-    """The visitor's client; None, and a form to sign in, as long as a key is needed and none that the service knows was given."""
+def signed_in(settings: PageSettings) -> Client | None:
+    """The visitor's client; None as long as a key is needed and none that the service knows was given."""
     if _CLIENT in st.session_state:
         return cast(Client, st.session_state[_CLIENT])
     if not settings.sign_in:
@@ -52,11 +52,11 @@ def signed_in(settings: PageSettings, texts: Texts) -> Client | None:
         else:
             st.session_state[_CLIENT] = client
             return client
-    _sign_in_form(settings, texts)
     return None
 
 
-def _sign_in_form(settings: PageSettings, texts: Texts) -> None:
+def sign_in_form(settings: PageSettings, texts: Texts) -> None:
+    """The form in which visitors give their key."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(texts.sign_in, anchor=False)
         choose_language()
@@ -115,6 +115,15 @@ def tell(error: ServiceError, texts: Texts, server: str) -> None:
         st.error(texts.key_unknown)
         st.button(texts.sign_in, key="sign-in-again")
     elif error.status == 403:
-        st.error(texts.not_allowed.format(reason=plain(str(error))))
+        st.error(_with_words(texts.not_allowed, str(error)))
     else:
-        st.error(texts.failed.format(reason=plain(str(error))))
+        refused(error.status, str(error), texts)
+
+
+def refused(status: int, words: str, texts: Texts) -> None:
+    """Say of which kind a refusal is in the visitor's language, and below it the service's own words."""
+    st.error(_with_words(texts.failed.format(reason=texts.refusal_of(status)), words))
+
+
+def _with_words(sentence: str, words: str) -> str:
+    return f"{sentence}\n\n:small[{plain(' '.join(words.split()))}]"

@@ -9,6 +9,7 @@ from openplate.errors import OpenPlateError
 from openplate.page.coloured import badge, coloured, percent
 from openplate.page.pictures import mark
 from openplate.page.plain import plain
+from openplate.page.reasons import sighting_reasons
 from openplate.page.texts import Texts
 from openplate.page.vehicle import show_vehicle, shown_time
 from openplate.sources import read_image
@@ -27,6 +28,8 @@ def show_sighting(client: Client, sighting: StoredSighting, texts: Texts, key: s
         with right, st.container(gap="xxsmall"):
             st.html(_text(sighting, texts))
             st.caption(_facts(sighting, texts))
+            if sighting.reasons:
+                st.caption(texts.unreadable_why.format(reason=plain(sighting_reasons(sighting.reasons, texts))))
             badges = "".join(badge(f"{one.list} {percent(one.probability)}", one.kind) for one in sighting.lists)
             if badges:
                 st.html(badges)

@@ -33,6 +33,7 @@ class Texts:
     no_service_help: str
     not_allowed: str
     failed: str
+    refusals: tuple[tuple[str, str], ...]
     again: str
 
     # A picture
@@ -56,6 +57,10 @@ class Texts:
     without_text_why: str
     unreadable: str
     unreadable_why: str
+    reason_no_text: str
+    reason_unsure: str
+    reason_small: str
+    reasons: tuple[tuple[str, str], ...]
     confidence: str
     characters_help: str
     candidates: str
@@ -190,6 +195,11 @@ class Texts:
         """What the page calls a direction; one that it does not know stays as it is."""
         return dict(self.directions).get(direction, direction)
 
+    def refusal_of(self, status: int) -> str:
+        """What the page says of a refusal with this HTTP status."""
+        known = dict(self.refusals)
+        return known.get(str(status)) or known["500" if status >= 500 else "400"]
+
     def state_of(self, state: str) -> str:
         """What the page calls a camera's state; one that it does not know stays as it is."""
         return dict(self.states).get(state, state)
@@ -211,8 +221,18 @@ ENGLISH = Texts(
     sign_out="Sign out",
     no_service="The service at {server} does not answer.",
     no_service_help="Start it with `openplate serve`, or check the address: `openplate page --server URL`.",
-    not_allowed="Your key may not do this: {reason}",
+    not_allowed="Your key may not do this.",
     failed="The service refused: {reason}",
+    refusals=(
+        ("400", "it does not understand what was sent"),
+        ("404", "this is not there any more"),
+        ("408", "it took too long to arrive"),
+        ("409", "this does not fit what is there now"),
+        ("413", "this is too large"),
+        ("422", "something in it is wrong"),
+        ("503", "it is busy now; try again in a moment"),
+        ("500", "it failed; whoever runs it finds the reason in its log"),
+    ),
     again="Try again",
     drop="Drop a picture, choose one, or paste it with Ctrl+V",
     drop_help="JPEG, PNG, WebP, BMP, TIFF or GIF. A phone offers its camera here too.",
@@ -234,6 +254,18 @@ ENGLISH = Texts(
     without_text_why="Something here looked a little like a plate. Most often it is none.",
     unreadable="Unreadable",
     unreadable_why="Why: {reason}",
+    reason_no_text="no text was found",
+    reason_unsure="confidence {confidence} is under {least}",
+    reason_small="the plate is small ({width} × {height} px)",
+    reasons=(
+        ("no_format", "the text fits no plate format"),
+        ("unsure", "the confidence is too low"),
+        ("disagreeing", "the looks disagree"),
+        ("one_look", "it was seen once only"),
+        ("static", "it never moved"),
+        ("too_small", "the plate is small"),
+        ("blurred", "the plate is blurred"),
+    ),
     confidence="Confidence",
     characters_help="The figure under a character is the probability in per cent that it is right.",
     candidates="Candidates",
@@ -338,8 +370,8 @@ ENGLISH = Texts(
     colour="Colour",
     owner="Owner",
     permit_until="Permit until",
-    permit_help="The first moment at which the permit no longer holds, in UTC.",
-    permit_over="permit is over since {when}",
+    permit_help="The last minute in which the permit holds, in UTC.",
+    permit_over="permit is over, it was valid until {when}",
     import_csv="Import CSV",
     import_help="Columns: plate, make, model, colour, owner, permit until. Only plate is needed.",
     imported="{added} added, {updated} updated, {unchanged} as they were.",
@@ -378,8 +410,18 @@ RUSSIAN = Texts(
     sign_out="Выйти",
     no_service="Сервис {server} не отвечает.",
     no_service_help="Запустите его командой `openplate serve` или проверьте адрес: `openplate page --server URL`.",
-    not_allowed="Ваш ключ этого не позволяет: {reason}",
+    not_allowed="Ваш ключ этого не позволяет.",
     failed="Сервис отказал: {reason}",
+    refusals=(
+        ("400", "запрос не понят"),
+        ("404", "этого здесь уже нет"),
+        ("408", "данные шли слишком долго"),
+        ("409", "это не сочетается с тем, что есть сейчас"),
+        ("413", "это слишком велико"),
+        ("422", "в присланном что-то неверно"),
+        ("503", "он сейчас занят; попробуйте чуть позже"),
+        ("500", "у него сбой; причина — в его журнале"),
+    ),
     again="Ещё раз",
     drop="Перетащите снимок, выберите файл или вставьте его: Ctrl+V",
     drop_help="JPEG, PNG, WebP, BMP, TIFF или GIF. Телефон предложит здесь и свою камеру.",
@@ -401,6 +443,18 @@ RUSSIAN = Texts(
     without_text_why="Что-то здесь слегка похоже на номер. Чаще всего это не номер.",
     unreadable="Не прочитан",
     unreadable_why="Причина: {reason}",
+    reason_no_text="текст не найден",
+    reason_unsure="уверенность {confidence} ниже {least}",
+    reason_small="номер мал ({width} × {height} пикс.)",
+    reasons=(
+        ("no_format", "текст не подходит ни к одному формату номеров"),
+        ("unsure", "уверенность слишком мала"),
+        ("disagreeing", "кадры читаются по-разному"),
+        ("one_look", "номер виден лишь однажды"),
+        ("static", "номер ни разу не сдвинулся"),
+        ("too_small", "номер мал"),
+        ("blurred", "номер размыт"),
+    ),
     confidence="Уверенность",
     characters_help="Число под знаком — вероятность в процентах, что он прочитан верно.",
     candidates="Варианты",
@@ -505,8 +559,8 @@ RUSSIAN = Texts(
     colour="Цвет",
     owner="Владелец",
     permit_until="Пропуск до",
-    permit_help="Первый момент, когда пропуск уже не действует, UTC.",
-    permit_over="пропуск истёк {when}",
+    permit_help="Последняя минута, когда пропуск ещё действует, UTC.",
+    permit_over="пропуск истёк, действовал по {when}",
     import_csv="Загрузить CSV",
     import_help="Столбцы: plate, make, model, colour, owner, permit until. Обязателен только plate.",
     imported="Добавлено: {added}, обновлено: {updated}, без изменений: {unchanged}.",

@@ -51,6 +51,7 @@ _PROBES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """A target that does not answer gets one message after these waits; the others wait without being tried, and go at once when it is back."""
 _RELOAD_S = 10.0
 _ANSWER_BYTES = 64 * 1024
+_NO_ANSWER = "the broker does not answer"
 _LOG = logging.getLogger("openplate.serve")
 
 
@@ -243,7 +244,9 @@ class NotSent(Exception):
 
 
 class Transport(Protocol):
-    """Sends messages to one target."""
+    """Sends messages to one target. `fault` says why it cannot be reached now, as far as that is known without sending anything."""
+
+    fault: str | None
 
     def send(self, message_id: str, payload: str) -> None:
         """Send one message.
@@ -258,6 +261,8 @@ class Transport(Protocol):
 
 class WebhookTransport:
     """Sends signed requests to a webhook. An answer from 200 to 299 says that a message arrived; redirections are not followed."""
+
+    fault: str | None = None
 
     def __init__(self, webhook: Webhook) -> None:
         self._webhook = webhook
@@ -302,7 +307,7 @@ class BrokerTransport:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._connected = threading.Event()
-        self._reason = "the broker does not answer"
+        self.fault: str | None = None
         self._client = MqttClient(CallbackAPIVersion.VERSION2, client_id=f"openplate-{secrets.token_hex(6)}")
         if broker.username is not None:
             self._client.username_pw_set(broker.username, broker.password)
@@ -311,6 +316,7 @@ class BrokerTransport:
         self._client.will_set(f"{broker.prefix}/available", "offline", qos=1, retain=True)
         self._client.reconnect_delay_set(1, 30)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.connect_async(broker.host, broker.port, keepalive=30)
         self._client.loop_start()
@@ -322,7 +328,7 @@ class BrokerTransport:
             NotSent: there is no connection, or the broker did not acknowledge the message.
         """
         if not self._connected.wait(SEND_S / 2):
-            raise NotSent(self._reason, gone=True)
+            raise NotSent(self.fault or _NO_ANSWER, gone=True)
         info: MQTTMessageInfo = self._client.publish(f"{self._broker.prefix}/tracked_object_update", payload, qos=1)
         try:
             if info.rc == MQTT_ERR_SUCCESS:
@@ -345,14 +351,19 @@ class BrokerTransport:
 
     def _on_connect(self, client: MqttClient, _: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None) -> None:
         if reason.is_failure:
-            self._reason = f"the broker refused the connection: {reason}"
+            self.fault = f"the broker refused the connection: {reason}"
             return
+        self.fault = None
         client.publish(f"{self._broker.prefix}/available", "online", qos=1, retain=True)
         self._connected.set()
 
     def _on_disconnect(self, client: MqttClient, _: object, flags: object, reason: ReasonCode, properties: Properties | None) -> None:
-        self._reason = f"the connection to the broker was lost: {reason}"
+        if self._connected.is_set():  # otherwise it was refused, with a reason of its own
+            self.fault = f"the connection to the broker was lost: {reason}"
         self._connected.clear()
+
+    def _on_connect_fail(self, client: MqttClient, _: object) -> None:
+        self.fault = _NO_ANSWER
 
 
 class _Lane(threading.Thread):
@@ -361,11 +372,18 @@ class _Lane(threading.Thread):
     def __init__(self, store: Store, target: str, settings: Webhook | Broker, told: Counter) -> None:
         super().__init__(name=f"openplate {target}", daemon=True)
         self.settings = settings
-        self.fault: str | None = None
         self.sent_last: datetime | None = None
+        self._failed: str | None = None
+        """Why the last attempt failed."""
+        self._transport: Transport | None = None
         self._store, self._target, self._told = store, target, told
         self._news = threading.Event()
         self._stopping = threading.Event()
+
+    @property
+    def fault(self) -> str | None:
+        """Why the target does not get messages, None as far as it does."""
+        return (self._transport.fault if self._transport else None) or self._failed
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -382,8 +400,9 @@ class _Lane(threading.Thread):
             transport: Transport = WebhookTransport(self.settings) if isinstance(self.settings, Webhook) else BrokerTransport(self.settings)
         except Exception as error:  # noqa: BLE001  such as certificates that cannot be read; the status of the target says so
             _LOG.exception("%s: cannot be used", self._target)
-            self.fault = f"{type(error).__name__}: {error}"
+            self._failed = f"{type(error).__name__}: {error}"
             return
+        self._transport = transport
         failures = 0
         answers = False
         try:
@@ -392,7 +411,7 @@ class _Lane(threading.Thread):
                 try:
                     sent = self._round(transport, _AT_ONCE if answers else 1)
                 except NotSent as error:
-                    self.fault = str(error)
+                    self._failed = str(error)
                     self._stopping.wait(_PROBES_S[min(failures, len(_PROBES_S) - 1)])
                     failures += 1
                     answers = False
@@ -436,11 +455,11 @@ class _Lane(threading.Thread):
             )
             if error.gone:
                 raise
-            self.fault = str(error)
+            self._failed = str(error)
         else:
             self._store.outbox.delivered(delivery)
             self._told.labels(self._target, "delivered").inc()
-            self.fault, self.sent_last = None, datetime.now(UTC)
+            self._failed, self.sent_last = None, datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +477,7 @@ class Sender:
         self._store = store
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
+        self._reloading = threading.Lock()
         self._stopping = threading.Event()
         self._told = Counter("openplate_messages", "Attempts to send a message", ("target", "outcome"), registry=registry)
         waiting = Gauge("openplate_outbox_pending", "Messages that have not arrived yet", registry=registry)
@@ -491,21 +511,22 @@ class Sender:
 
     def reload(self) -> None:
         """Take the settings as they are now: new targets get their messages, those of removed ones are given up."""
-        actions = Actions.load(self._store)
-        wanted: dict[str, Webhook | Broker] = dict(actions.webhooks)
-        if actions.broker is not None:
-            wanted[MQTT] = actions.broker
-        with self._lock:
-            if self._stopping.is_set():
-                return
-            for target, lane in list(self._lanes.items()):
-                if wanted.get(target) != lane.settings:
-                    self._lanes.pop(target).stop()
-            for target, settings in wanted.items():
-                if target not in self._lanes:
-                    self._lanes[target] = lane = _Lane(self._store, target, settings, self._told)
-                    lane.start()
-        self._store.outbox.abandon(actions.targets)
+        with self._reloading:  # or one who looked earlier could end the sending to a target that another has just added
+            actions = Actions.load(self._store)
+            wanted: dict[str, Webhook | Broker] = dict(actions.webhooks)
+            if actions.broker is not None:
+                wanted[MQTT] = actions.broker
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                for target, lane in list(self._lanes.items()):
+                    if wanted.get(target) != lane.settings:
+                        self._lanes.pop(target).stop()
+                for target, settings in wanted.items():
+                    if target not in self._lanes:
+                        self._lanes[target] = lane = _Lane(self._store, target, settings, self._told)
+                        lane.start()
+            self._store.outbox.abandon({WEBHOOK: f"{WEBHOOK}:", MQTT: ""})
 
     def state(self, target: str) -> TargetState:
         """How sending to a target goes."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from openplate import __version__
+from openplate.serve.access import only_known_parameters
+from openplate.serve.description import describe
 from openplate.serve.limits import BodyLimits
 from openplate.serve.problems import add_problem_handlers
 from openplate.serve.routes import actions, cameras, compatible, events, health, lists, read, register, sightings
@@ -35,5 +37,6 @@ def create_app(settings: ServeSettings, ready: Service | None = None) -> FastAPI
     add_problem_handlers(app)
     app.add_middleware(BodyLimits, limits=settings.limits)
     for routes in _ROUTES:
-        app.include_router(routes.router)
+        app.include_router(routes.router, dependencies=[] if routes is compatible else [Depends(only_known_parameters)])
+    describe(app, settings)
     return app

@@ -154,7 +154,8 @@ class CameraWatch:
                     if self._watch():
                         self._state = "ended"
                         break
-                    self._fail("the stream ended")
+                    if not self._stopping.is_set():
+                        self._fail("the stream ended")
                 except OpenPlateError as error:
                     self._fail(" ".join(str(error).split()))
                 failures = 0 if self._frames > before else failures

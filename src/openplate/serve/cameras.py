@@ -8,25 +8,29 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from openplate.camera import Camera, parse_camera
 from openplate.errors import ConfigError, OpenPlateError, StoreError
 from openplate.serve.camera_worker import Brief
 from openplate.serve.events import News, Topic
+from openplate.serve.problems import Conflict
 from openplate.serve.settings import ServeSettings
 from openplate.store import Store
 from openplate.streams.address import hide_secrets, parse_source
@@ -42,6 +46,10 @@ STOP_S = 8.0
 """A process has so long to store its visits when it is stopped."""
 SNAPSHOT_S = 5.0
 _WATCH_S = 2.0
+CLAIM_S = 5.0
+"""How often a service asks whether it may watch the cameras of its database."""
+_LONGEST_ERROR = 300
+_SECRETS = re.compile(r"://\S*@")
 _LOG = logging.getLogger("openplate.serve")
 
 State = Literal["stopped", "starting", "connecting", "running", "ended", "restarting"]
@@ -108,6 +116,7 @@ class CameraStatus:
 
     `fps` is the rate at which frames are watched, `dropped` counts those that came too fast, `reconnects` how often the source came back, `restarts` how
     often its process was started anew, `sightings` those that were stored since the process began. `error` is what went wrong last, None when all is well.
+    The figures of a process stay until the next one has watched its first frame, also while the camera is stopped; its error until the next one is running.
     """
 
     state: State = "stopped"
@@ -137,6 +146,7 @@ class CameraProcess:
         told: called with what it says: a word and its values.
         changed: called when the state changes.
         command: what to start.
+        before: how the camera was doing when it was watched last.
     """
 
     def __init__(
@@ -145,9 +155,11 @@ class CameraProcess:
         told: Callable[[str, dict[str, Any]], None],
         changed: Callable[[CameraStatus], None],
         command: tuple[str, ...] = (sys.executable, "-P", "-m", "openplate.serve.camera_worker"),
+        before: CameraStatus = CameraStatus(),
     ) -> None:
         self._brief, self._told, self._changed, self._command = brief, told, changed, command
-        self._status = CameraStatus("starting")
+        self._status = replace(before, state="starting", fps=0.0, restarts=0, pid=None)
+        self._said_error: str | None = None
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -224,7 +236,7 @@ class CameraProcess:
             if self._stopping.is_set():
                 break
             if ended:
-                self._set(state="ended", pid=None)
+                self._set(state="ended", pid=None, fps=0.0)
                 return
             tries = 0 if time.monotonic() - began_s > HEALTHY_S else tries
             wait_s = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
@@ -238,7 +250,14 @@ class CameraProcess:
         """Run one process to its end; whether its source has ended."""
         try:
             process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf8", start_new_session=True
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf8",
+                errors="replace",
+                start_new_session=True,
             )
         except OSError as error:
             self._set(error=f"its process cannot be started: {error.strerror or error}", error_at=datetime.now(UTC))
@@ -246,8 +265,9 @@ class CameraProcess:
         with self._lock:
             self._process, self._heard_s = process, time.monotonic()
         self._set(state="starting", pid=process.pid)
-        assert process.stdin is not None and process.stdout is not None
-        ended = False
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        complaints = _Complaints(process.stderr)
+        self._said_error, ended = None, False
         with process:
             with self._writing, suppress(OSError, ValueError):
                 process.stdin.write(self._brief.as_line())
@@ -260,10 +280,13 @@ class CameraProcess:
             with suppress(OSError):
                 process.stdin.close()
             code = process.wait()
+            complaints.join(1.0)
         with self._lock:
             self._process = None
         if not ended and not self._stopping.is_set():
-            why = self._status.error if code == 1 and self._status.error else f"its process ended with code {code}"
+            why = self._said_error if code == 1 else None
+            if why is None:  # one that was killed said nothing about it
+                why = f"its process ended with code {code}" + (f": {complaints.last}" if code > 0 and complaints.last else "")
             self._set(error=why, error_at=datetime.now(UTC))
         return ended
 
@@ -276,22 +299,25 @@ class CameraProcess:
             _LOG.warning("camera %s: unexpected output of its process: %.200s", self._brief.camera.name, line.strip())
             return False
         if what == "status":
+            self._set(state=value["state"], fps=value["fps"])
+            if value["frames"] or self._status.last_frame is None:
+                self._set(
+                    frames=value["frames"],
+                    dropped=value["dropped"],
+                    reconnects=value["reconnects"],
+                    sightings=value["sightings"],
+                    last_frame=datetime.fromisoformat(value["last_frame"]) if value["last_frame"] else None,
+                    width=value["width"],
+                    height=value["height"],
+                )
             error = value["error"]
-            self._set(
-                state=value["state"],
-                frames=value["frames"],
-                fps=value["fps"],
-                dropped=value["dropped"],
-                reconnects=value["reconnects"],
-                sightings=value["sightings"],
-                last_frame=datetime.fromisoformat(value["last_frame"]) if value["last_frame"] else None,
-                width=value["width"],
-                height=value["height"],
-                error=error,
-                error_at=None if error is None else self._status.error_at if error == self._status.error else datetime.now(UTC),
-            )
+            if error is None and value["state"] in ("running", "ended"):
+                self._set(error=None, error_at=None)
+            elif error not in (None, self._status.error):
+                self._set(error=error, error_at=datetime.now(UTC))
         elif what == "error":
             _LOG.warning("camera %s: %s", self._brief.camera.name, value["message"])
+            self._said_error = value["message"]
             self._set(error=value["message"], error_at=datetime.now(UTC))
         elif what == "snapshot":
             answer = self._snapshots.get(value["number"])
@@ -321,6 +347,23 @@ class CameraProcess:
             self._changed(self._status)
 
 
+class _Complaints(threading.Thread):
+    """Passes on what a process writes to its stderr; `last` is the last line, without a user's name and password."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(name="openplate camera's stderr", daemon=True)
+        self.last = ""
+        self._stream = stream
+        self.start()
+
+    def run(self) -> None:
+        """Read until the process has ended."""
+        with suppress(OSError, ValueError):
+            for line in self._stream:
+                sys.stderr.write(line)
+                self.last = _SECRETS.sub("://…@", line.strip())[:_LONGEST_ERROR] or self.last
+
+
 class Cameras:
     """The cameras of a service.
 
@@ -342,39 +385,37 @@ class Cameras:
     ) -> None:
         self._store, self._settings, self._tell, self._stored = store, settings, tell, stored
         self._processes: dict[str, CameraProcess] = {}
+        self._stopped: dict[str, CameraStatus] = {}
+        """How cameras were doing that are not watched now."""
+        self._claim = store.claim("cameras")
+        self._may_watch = False
         self._lock = threading.Lock()
         """Held for a look at the processes, never for long."""
         self._changing = threading.Lock()
         """Held while a camera is changed, which may take as long as its process takes to end."""
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._look_after, name="openplate cameras", daemon=True)
+        self._claimer = threading.Thread(target=self._claim_on, name="openplate claim to cameras", daemon=True)
         self._counted = Counter("openplate_camera_sightings", "Sightings that cameras stored", ("camera",), registry=registry)
-        self._rates = Gauge("openplate_camera_fps", "Frames a second that a camera's process watches", ("camera",), registry=registry)
-        self._running = Gauge("openplate_camera_running", "1 while a camera is running", ("camera",), registry=registry)
-        self._restarts = Gauge("openplate_camera_restarts", "How often a camera's process was started anew", ("camera",), registry=registry)
+        registry.register(_Figures(self))
 
     def start(self) -> None:
-        """Start the cameras that are to be watched."""
-        for name in self._store.settings.all(CAMERA):
-            try:
-                setting = self.get(name)
-                if setting.wanted:
-                    self._begin(setting)
-            except OpenPlateError as error:
-                _LOG.error("camera %s is not started: %s", name, error)
+        """Start the cameras that are to be watched, unless another service watches them; then they are started when that one has ended."""
         self._keeper.start()
+        if self._settings.cameras:
+            self._claim_once()
+            if not self._may_watch:
+                _LOG.warning("%s; this one answers calls, and takes over when that one has ended", self._why_not)
+            self._claimer.start()
 
     def stop(self) -> None:
         """Stop all processes; the cameras are watched again when the service is started again."""
         self._stopping.set()
-        with self._lock:
-            processes, self._processes = list(self._processes.values()), {}
-        for process in processes:
-            process.stop(for_good=False)
-        for process in processes:
-            process.wait()
-        if self._keeper.ident is not None:
-            self._keeper.join(_WATCH_S)
+        self._end_all()
+        for thread in (self._keeper, self._claimer):
+            if thread.ident is not None:
+                thread.join(_WATCH_S)
+        self._claim.let_go()
 
     def names(self) -> list[str]:
         """The cameras' names."""
@@ -393,9 +434,12 @@ class Cameras:
 
     def status(self, name: str) -> CameraStatus:
         """How a camera is doing."""
+        return self.statuses().get(name, CameraStatus(error=None if self._may_watch else self._why_not))
+
+    def statuses(self) -> dict[str, CameraStatus]:
+        """How the cameras are doing that were watched since the service began, by name."""
         with self._lock:
-            process = self._processes.get(name)
-        return CameraStatus() if process is None else process.status
+            return self._stopped | {name: process.status for name, process in self._processes.items()}
 
     def put(self, setting: CameraSetting) -> None:
         """Keep a new or changed camera; when it is to be watched, it is from now on, as it is set now.
@@ -403,7 +447,9 @@ class Cameras:
         Raises:
             SourceError: the source cannot be one, or is not there.
             ConfigError: it is one that a service cannot watch.
+            Conflict: another service watches the cameras.
         """
+        self._check_may_watch()
         address = parse_source(setting.camera.source)
         if address.kind == "pipe":
             raise ConfigError("source: expected a video file, a folder, a webcam's number or an address; nobody pipes video into a service")
@@ -419,7 +465,9 @@ class Cameras:
 
         Raises:
             StoreError: there is none of this name.
+            Conflict: another service watches the cameras.
         """
+        self._check_may_watch()
         with self._changing:
             setting = self.get(name)
             if wanted and setting.wanted and self.status(name).state not in ("stopped", "ended"):
@@ -435,23 +483,85 @@ class Cameras:
 
         Raises:
             StoreError: there is none of this name.
+            Conflict: another service watches the cameras.
         """
+        self._check_may_watch()
         with self._changing:
             self.get(name)
             self._end(name)
             self._store.settings.remove(CAMERA, name)
+            with self._lock:
+                self._stopped.pop(name, None)
+            with suppress(KeyError):
+                self._counted.remove(name)
 
     def snapshot(self, name: str, marked: bool) -> bytes:
         """A camera's next frame as a JPEG file; `marked`: with its plates.
 
         Raises:
             NotRunning: it is stopped, or no frame comes.
+            Conflict: another service watches the cameras.
         """
+        self._check_may_watch()
         with self._lock:
             process = self._processes.get(name)
         if process is None:
             raise NotRunning(f"camera {name} is stopped; start it first")
         return process.snapshot(marked)
+
+    @property
+    def _why_not(self) -> str:
+        """Why this service does not watch the cameras."""
+        return "another service watches the cameras of this database" if self._settings.cameras else "this service was started with --no-cameras"
+
+    def _check_may_watch(self) -> None:
+        if not self._may_watch:
+            raise Conflict(f"{self._why_not}; ask the one that watches them")
+
+    def _claim_on(self) -> None:
+        while not self._stopping.wait(CLAIM_S):
+            self._claim_once()
+
+    def _claim_once(self) -> None:
+        """Begin to watch when this service may, end when it may no more."""
+        try:
+            may = self._claim.take()
+        except StoreError as error:
+            # While the database is away nobody else can take the cameras over: what is watched is watched on.
+            _LOG.error("cameras: %s", error)
+            return
+        if may == self._may_watch:
+            return
+        with self._changing:
+            if may:
+                try:
+                    names = self.names()
+                except StoreError as error:
+                    _LOG.error("cameras: %s", error)
+                    return
+                self._may_watch = True
+                self._begin_all(names)
+            else:
+                _LOG.error("cameras: the connection to the database was lost, and %s now", self._why_not)
+                self._may_watch = False
+                self._end_all()
+
+    def _begin_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            try:
+                setting = self.get(name)
+                if setting.wanted:
+                    self._begin(setting)
+            except OpenPlateError as error:
+                _LOG.error("camera %s is not started: %s", name, error)
+
+    def _end_all(self) -> None:
+        with self._lock:
+            processes, self._processes = list(self._processes.values()), {}
+        for process in processes:
+            process.stop(for_good=False)
+        for process in processes:
+            process.wait()
 
     def _begin(self, setting: CameraSetting) -> None:
         name, settings = setting.camera.name, self._settings
@@ -464,18 +574,24 @@ class Cameras:
             run=setting.run,
             recorded_at=setting.recorded_at,
         )
-        process = CameraProcess(brief, lambda what, value: self._hear(name, what, value), lambda status: self._note(name, status))
+        process = CameraProcess(
+            brief, lambda what, value: self._hear(name, what, value), lambda status: self._note(name, status), before=self.status(name)
+        )
         with self._lock:
             if not self._stopping.is_set():
                 self._processes[name] = process
+                self._stopped.pop(name, None)
                 process.start()
 
     def _end(self, name: str) -> None:
         with self._lock:
-            process = self._processes.pop(name, None)
+            process = self._processes.get(name)
         if process is not None:
             process.stop(for_good=True)
             process.wait()
+            with self._lock:
+                self._processes.pop(name, None)
+                self._stopped[name] = replace(process.status, state="stopped", fps=0.0, pid=None)
 
     def _hear(self, name: str, what: str, value: dict[str, Any]) -> None:
         if what == "stored":
@@ -488,8 +604,6 @@ class Cameras:
                 self._stored()  # it may have caused a message
 
     def _note(self, name: str, status: CameraStatus) -> None:
-        self._running.labels(name).set(status.state == "running")
-        self._restarts.labels(name).set(status.restarts)
         self._tell(News("camera", name, {"camera": name, "state": status.state, "error": status.error}))
 
     def _look_after(self) -> None:
@@ -498,17 +612,34 @@ class Cameras:
                 processes = dict(self._processes)
             for name, process in processes.items():
                 process.kill_if_silent()
-                self._rates.labels(name).set(process.status.fps)
                 if process.status.state == "ended":
                     self._note_end(name, process)
 
     def _note_end(self, name: str, process: CameraProcess) -> None:
         """A recording that was watched to its end is not watched again when the service is started again."""
-        with self._changing, self._lock:
-            current = self._processes.get(name) is process
-        try:
-            setting = self.get(name)
-            if current and setting.wanted:
-                self._store.settings.put(CAMERA, name, replace(setting, wanted=False).as_setting())
-        except OpenPlateError as error:
-            _LOG.error("camera %s: %s", name, error)
+        with self._changing:
+            with self._lock:
+                current = self._processes.get(name) is process
+            try:
+                if current and (setting := self.get(name)).wanted:
+                    self._store.settings.put(CAMERA, name, replace(setting, wanted=False).as_setting())
+            except OpenPlateError as error:
+                _LOG.error("camera %s: %s", name, error)
+
+
+class _Figures(Collector):
+    """How the cameras are doing, as metrics: made anew at each look, so that none stays of a camera that was removed."""
+
+    def __init__(self, cameras: Cameras) -> None:
+        self._cameras = cameras
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """The metrics."""
+        rates = GaugeMetricFamily("openplate_camera_fps", "Frames a second that a camera's process watches", labels=("camera",))
+        running = GaugeMetricFamily("openplate_camera_running", "1 while a camera is running", labels=("camera",))
+        restarts = GaugeMetricFamily("openplate_camera_restarts", "How often a camera's process was started anew", labels=("camera",))
+        for name, status in self._cameras.statuses().items():
+            rates.add_metric((name,), status.fps)
+            running.add_metric((name,), status.state == "running")
+            restarts.add_metric((name,), status.restarts)
+        return rates, running, restarts

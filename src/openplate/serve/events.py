@@ -106,7 +106,8 @@ class Events:
             self._listeners.add(listener)
         try:
             seq = await run_in_threadpool(self._store.last_seq) if after is None else after
-            yield "retry: 2000\n\n"
+            # The number goes first: who loses the connection before anything was told has to know from where to go on.
+            yield f"retry: 2000\nid: {seq}\n\n"
             quiet_s = unpolled_s = 0.0
             listener.something.set()
             while not self._closing.is_set():
@@ -140,7 +141,7 @@ class Events:
                     quiet_s = 0.0
                 elif quiet_s >= _ALIVE_S:
                     quiet_s = 0.0
-                    yield ": still here\n\n"
+                    yield f": still here\nid: {seq}\n\n"
         finally:
             with self._lock:
                 self._listeners.discard(listener)

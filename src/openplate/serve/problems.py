@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from openplate.errors import EngineError, OpenPlateError, StoreError, WeightsError
+from openplate.serve.logged import without_plate
 from openplate.serve.schemas import Fault, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,6 +27,10 @@ class TooBusy(OpenPlateError):
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Conflict(OpenPlateError):
+    """What is asked does not fit the state of things: the client gets 409."""
 
 
 def problem_response(
@@ -41,10 +46,7 @@ def problem_response(
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of a call's errors: `responses={**problems(401, 404)}`."""
-    return {
-        status: {"model": Problem, "description": _title(status), "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-        for status in statuses
-    }
+    return {status: {"model": Problem, "description": _title(status)} for status in statuses}
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -60,6 +62,8 @@ def status_of(error: OpenPlateError) -> int:
     """The HTTP status of an error: 422 for what the client asked wrongly, 503 for what the service cannot do now."""
     if isinstance(error, TooBusy) or (isinstance(error, StoreError) and error.__cause__ is not None):
         return 503
+    if isinstance(error, Conflict):
+        return 409
     if isinstance(error, WeightsError | EngineError):
         return 500
     return 422
@@ -71,7 +75,7 @@ async def _expected(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, TooBusy):
         return problem_response(status, str(error), headers={"Retry-After": str(error.retry_after_s)}, path=request.url.path)
     if status >= 500:
-        _LOG.error("%s %s: %s", request.method, request.url.path, error)
+        _LOG.error("%s %s: %s", request.method, without_plate(request.url.path), error)
         detail = "the service cannot do this now; its log says why"
         return problem_response(status, detail, headers={"Retry-After": "5"} if status == 503 else None, path=request.url.path)
     return problem_response(status, str(error), path=request.url.path)
@@ -93,7 +97,7 @@ async def _gone(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _LOG.error("%s %s failed", request.method, without_plate(request.url.path), exc_info=error)
     return problem_response(500, "the service failed; its log says why", path=request.url.path)
 
 

@@ -17,6 +17,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from openplate.errors import ConfigError
+from openplate.serve.logged import NoPlates
+from openplate.serve.problems import problem_response
 from openplate.serve.settings import ServeSettings
 
 _MOST_HEADER_BYTES = 64 * 1024
@@ -78,6 +80,8 @@ def _reason(error: OSError) -> str:
 
 def _log_config(log_level: str) -> dict[str, Any]:
     config = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
+    config["filters"] = {"no plates": {"()": NoPlates}}
+    config["handlers"]["access"]["filters"] = ["no plates"]
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
     config["loggers"]["openplate"] = {"handlers": ["default"], "level": log_level.upper(), "propagate": False}
     return config
@@ -109,6 +113,18 @@ class _Protocol(H11Protocol):
             self._header_timer = None
         elif self._header_timer is None and waiting:
             self._header_timer = self.loop.call_later(self.header_timeout_s, self._close_idle)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP request as every other error is answered."""
+        answer = problem_response(400, f"expected an HTTP request with at most {_MOST_HEADER_BYTES // 1024} kB of headers, got something else")
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _close_idle(self) -> None:
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():

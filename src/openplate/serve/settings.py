@@ -13,7 +13,7 @@ from openplate.errors import ConfigError
 from openplate.pipeline import Options
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-"""The names under which a keyless service answers."""
+"""The names under which a keyless service answers, beside the address that it listens on."""
 MOST_WORKERS = 8
 """As long as nobody asks for more: a worker's networks take about 60 MB."""
 
@@ -53,7 +53,7 @@ class ServeSettings:
 
     `data` is the data folder; `database` the URL of another database than the SQLite file in it; `privacy` is "plain" or "hash" (docs/store.md).
     On a loopback address no API key is needed unless `require_keys`. `options` say how photos are read; `workers` is the number of threads that read,
-    each with networks of its own; `batch` the number of pictures that are given to the networks together. `allow_urls` are beginnings of
+    each with networks of its own; `cameras` says whether it may watch the cameras, which one service of a database does; `batch` the number of pictures that are given to the networks together. `allow_urls` are beginnings of
     addresses from which pictures may be fetched when a client names one: empty means that nothing is fetched.
 
     Raises:
@@ -66,6 +66,7 @@ class ServeSettings:
     database: str | None = None
     privacy: Literal["plain", "hash"] = "plain"
     require_keys: bool = False
+    cameras: bool = True
     options: Options = field(default_factory=Options)
     workers: int = field(default_factory=lambda: min(cores(), MOST_WORKERS))
     batch: int = 8

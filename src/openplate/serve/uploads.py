@@ -33,10 +33,11 @@ PICTURE_BODY: dict[str, Any] = {
                     "file": {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "one picture file or several"},
                 },
             },
+            "example": {"file": ["the bytes of street.jpg"]},
         },
-        "image/jpeg": {"schema": {"type": "string", "format": "binary"}},
-        "image/png": {"schema": {"type": "string", "format": "binary"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "image/jpeg": {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of street.jpg"},
+        "image/png": {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of street.png"},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of a picture file"},
     },
 }
 """For OpenAPI: one or several files, or a picture as the whole body."""

@@ -3,6 +3,7 @@
 Needs the extra `serve`.
 """
 
+from openplate.store.claim import Claim
 from openplate.store.evidence import Evidence
 from openplate.store.keys import ApiKey, Keys, NewKey
 from openplate.store.lists import Entry, Lists, NewEntry, PlateList
@@ -29,6 +30,7 @@ from openplate.store.store import Store
 
 __all__ = [
     "ApiKey",
+    "Claim",
     "Count",
     "Delivery",
     "Entry",

@@ -7,12 +7,12 @@ import io
 from collections.abc import Iterable, Iterator
 
 from openplate.store.model import Hit, Sighting
+from openplate.store.spreadsheet import guarded
 
 COLUMNS = (
     "id", "camera", "source", "status", "text", "confidence", "match", "country", "format", "first", "last", "looks", "direction", "parked",
     "lists", "make", "model", "colour", "owner", "permit_until", "reasons",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_lines(hits: Iterable[Hit]) -> Iterator[str]:
@@ -34,6 +34,5 @@ def _cells(sighting: Sighting, match: float | None) -> list[str]:
 
 def _line(cells: Iterable[str]) -> str:
     buffer = io.StringIO()
-    # A spreadsheet would run a cell that begins like a formula; the apostrophe makes it text.
-    csv.writer(buffer).writerow(["'" + cell if cell.startswith(_FORMULA) else cell for cell in cells])
+    csv.writer(buffer).writerow([guarded(cell) for cell in cells])
     return buffer.getvalue()

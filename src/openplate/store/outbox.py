@@ -6,16 +6,16 @@ A message is pending, delivered or dead. To claim one is to move its due time be
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, literal, select, union_all, update
 
 from openplate.errors import StoreError
 from openplate.store.database import Database
 from openplate.store.model import DeliveryState, NewDelivery
-from openplate.store.tables import DeliveryRow
+from openplate.store.tables import DeliveryRow, SettingRow
 
 BACK_OFF_S = (2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
 """Wait after the first, second, … failed attempt; the last one is repeated."""
@@ -119,9 +119,14 @@ class Outbox:
         with self._database.write() as connection:
             return connection.execute(dead.values(state="pending", attempts=0, created=time, due=time, lease=None, finished=None)).rowcount
 
-    def abandon(self, targets: Collection[str], now: datetime | None = None) -> int:
-        """Declare pending messages dead whose target is none of these; gives how many."""
-        gone = update(DeliveryRow).where(DeliveryRow.state == "pending", DeliveryRow.target.not_in(list(targets)))
+    def abandon(self, kinds: Mapping[str, str], now: datetime | None = None) -> int:
+        """Declare pending messages dead whose target is no setting any more; gives how many.
+
+        `kinds` says what targets are called: by a kind of settings, what stands before a setting's name, as in `{"webhook": "webhook:", "mqtt": ""}`.
+        """
+        # One statement: a target that is added in between, with a message to it, is seen with it or without it.
+        there = union_all(*(select(literal(prefix) + SettingRow.name).where(SettingRow.kind == kind) for kind, prefix in kinds.items()))
+        gone = update(DeliveryRow).where(DeliveryRow.state == "pending", DeliveryRow.target.not_in(there))
         values = {"state": "dead", "finished": now or datetime.now(UTC), "lease": None, "last_error": "the target was removed"}
         with self._database.write() as connection:
             return connection.execute(gone.values(values)).rowcount

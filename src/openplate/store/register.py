@@ -19,6 +19,7 @@ from openplate.store.look_alikes import fold
 from openplate.store.model import Vehicle, VehicleMatch
 from openplate.store.patterns import plate_text
 from openplate.store.privacy import Privacy
+from openplate.store.spreadsheet import unguarded
 from openplate.store.tables import VehicleRow
 
 SURE_ENOUGH = 0.5
@@ -59,6 +60,7 @@ class Register:
         """Read a CSV file: UTF-8, a header with the names of `COLUMNS` in any order (`plate` is needed), separated by commas, semicolons or tabs.
 
         A plate that is in the register gets the file's values in the file's columns. Faulty rows are listed, the others are imported, all at once.
+        An apostrophe that makes text of a cell which begins like a formula is taken off (`spreadsheet`).
         `permit_until` is YYYY-MM-DD or DD.MM.YYYY (through the end of that day in UTC), or a moment in ISO 8601 with a time zone.
 
         Raises:
@@ -104,13 +106,14 @@ class Register:
         return Import(added, updated, unchanged, tuple(faults), ignored)
 
     def put(self, vehicle: Vehicle) -> Vehicle:
-        """Add a vehicle, or replace the one with its plate; gives it as it is kept.
+        """Add a vehicle, or replace the one with its plate; gives it as it is kept: without spaces around its values.
 
         Raises:
             StoreError: the plate is none, a value is too long, or the time has no time zone.
         """
         plate = plate_text(vehicle.plate)
-        values = {name: getattr(vehicle, name) for name in COLUMNS[1:]}
+        values: dict[str, str | datetime | None] = {name: getattr(vehicle, name).strip() for name in COLUMNS[1:-1]}
+        values["permit_until"] = vehicle.permit_until
         for name, value in values.items():
             _check_value(name, value)
         self._write({plate: values})
@@ -201,7 +204,7 @@ def _delimiter(text: str) -> str:
 def _parse_row(header: Sequence[str], cells: Sequence[str]) -> tuple[str, dict[str, str | datetime | None]]:
     if len(cells) != len(header):
         raise StoreError(f"expected {len(header)} cells as in the first line, got {len(cells)}")
-    row = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if name in COLUMNS}
+    row = {name: unguarded(cell.strip()) for name, cell in zip(header, cells, strict=True) if name in COLUMNS}
     if not row["plate"]:
         raise StoreError("the plate is empty")
     values: dict[str, str | datetime | None] = {name: value for name, value in row.items() if name not in ("plate", "permit_until")}

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select
 from openplate.errors import StoreError
 from openplate.store import export, retention
 from openplate.store.belief import Belief
+from openplate.store.claim import Claim
 from openplate.store.database import Database, insert_into
 from openplate.store.evidence import GRACE_S, Evidence
 from openplate.store.keys import Keys
@@ -67,6 +68,10 @@ class Store:
         self.outbox = Outbox(self._database)
         self.keys = Keys(self._database)
         self.settings = Settings(self._database)
+
+    def claim(self, name: str) -> Claim:
+        """A right that one process at a time has in this database."""
+        return Claim(self._database, name)
 
     def add(self, new: NewSighting, deliveries: Deliveries | None = None) -> Stored:
         """Store a sighting with its evidence, its matches and the messages it causes: all or nothing, and for good when this returns.

@@ -137,7 +137,9 @@ def webhook(service: TheService, name: HookName) -> WebhookOut:
 
 @router.put("/v1/webhooks/{name}")
 def put_webhook(
-    service: TheService, name: Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], new: WebhookIn
+    service: TheService,
+    name: Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["barrier"])],
+    new: WebhookIn,
 ) -> WebhookOut:
     """Add a webhook, or replace it."""
     before = Actions.load(service.store).webhooks.get(f"{WEBHOOK}:{name}")

@@ -145,7 +145,7 @@ def get(service: TheService, name: CameraName) -> CameraOut:
     return _camera_out(service, _existing(service, name))
 
 
-@router.patch("/{name}", dependencies=[require("admin")], responses={404: {"model": Problem}})
+@router.patch("/{name}", dependencies=[require("admin")], responses={404: {"model": Problem}, 409: {"model": Problem}})
 def change(service: TheService, name: CameraName, changes: CameraChange) -> CameraOut:
     """Change a camera; one that is running begins anew. `watch` and `stream` replace what was set before."""
     before = _existing(service, name).as_setting()
@@ -154,14 +154,14 @@ def change(service: TheService, name: CameraName, changes: CameraChange) -> Came
     return _put(service, CameraSetting.parse(name, _checked(before | given)))
 
 
-@router.delete("/{name}", status_code=204, dependencies=[require("admin")], responses={404: {"model": Problem}})
+@router.delete("/{name}", status_code=204, dependencies=[require("admin")], responses={404: {"model": Problem}, 409: {"model": Problem}})
 def remove(service: TheService, name: CameraName) -> None:
     """Stop and forget a camera; its sightings stay."""
     _existing(service, name)
     service.cameras.remove(name)
 
 
-@router.post("/{name}/start", dependencies=[require("write")], responses={404: {"model": Problem}})
+@router.post("/{name}/start", dependencies=[require("write")], responses={404: {"model": Problem}, 409: {"model": Problem}})
 def start(service: TheService, name: CameraName) -> CameraOut:
     """Watch a camera, now and whenever the service runs. A recording is watched from its beginning."""
     _existing(service, name)
@@ -169,7 +169,7 @@ def start(service: TheService, name: CameraName) -> CameraOut:
     return _camera_out(service, _existing(service, name))
 
 
-@router.post("/{name}/stop", dependencies=[require("write")], responses={404: {"model": Problem}})
+@router.post("/{name}/stop", dependencies=[require("write")], responses={404: {"model": Problem}, 409: {"model": Problem}})
 def stop(service: TheService, name: CameraName) -> CameraOut:
     """Stop watching a camera; visits that are going on are stored."""
     _existing(service, name)
@@ -181,7 +181,7 @@ def stop(service: TheService, name: CameraName) -> CameraOut:
     "/{name}/snapshot",
     dependencies=[require("read")],
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}}}, 404: {"model": Problem}, 409: {"model": Problem}},
+    responses={200: {"content": {"image/jpeg": {"example": "the bytes of a JPEG file"}}}, 404: {"model": Problem}, 409: {"model": Problem}},
 )
 def snapshot(
     service: TheService,

@@ -30,9 +30,9 @@ router = APIRouter(tags=["compatible"])
 _FILE = {"type": "string", "format": "binary"}
 
 
-def _body(**fields: dict[str, Any]) -> dict[str, Any]:
+def _body(example: dict[str, Any], **fields: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "object", "properties": fields}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema, "example": example}}}}
 
 
 @router.post(
@@ -40,6 +40,7 @@ def _body(**fields: dict[str, Any]) -> dict[str, Any]:
     status_code=201,
     dependencies=[require("read")],
     openapi_extra=_body(
+        {"upload": "the bytes of street.jpg", "regions": ["ru"], "camera_id": "gate"},
         upload=_FILE | {"description": "the picture, or its Base64 text"},
         upload_url={"type": "string", "description": "an address to fetch the picture from; the service has to allow it"},
         regions={"type": "array", "items": {"type": "string"}, "description": "countries to expect, such as ru or us-ca"},
@@ -80,6 +81,7 @@ async def plate_reader(request: Request, service: TheService) -> Response:
     "/v1/vision/alpr",
     dependencies=[require("read")],
     openapi_extra=_body(
+        {"upload": "the bytes of street.jpg", "min_confidence": 0.8},
         upload=_FILE | {"description": "the picture"},
         min_confidence={"type": "number", "description": "below it plates are left out"},
     ),

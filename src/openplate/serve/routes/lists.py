@@ -155,7 +155,7 @@ def add(service: TheService, name: ListName, new: Annotated[list[EntryIn], Body(
 
 
 @router.delete("/{name}/entries/{entry_id}", status_code=204, dependencies=[require("write")], responses={404: {"model": Problem}})
-def remove_entry(service: TheService, name: ListName, entry_id: int) -> None:
+def remove_entry(service: TheService, name: ListName, entry_id: Annotated[int, Path(examples=[3])]) -> None:
     """Delete an entry; sightings that matched it stay on the list."""
     _existing(service, name)
     if not 0 < entry_id <= _LARGEST_ID or all(one.id != entry_id for one in service.store.lists.entries(name)):

@@ -19,6 +19,7 @@ from openplate.serve.service import Service
 from openplate.serve.uploads import PICTURE_BODY, Form, read_form, while_connected
 
 router = APIRouter(tags=["photos"])
+MARKED = {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of the picture, its plates marked"}
 
 
 class ReadOptions(BaseModel):
@@ -59,7 +60,7 @@ class ReadOptions(BaseModel):
     responses={
         200: {
             "description": "an object for each image in the order of the files; for a file that cannot be read, beside others that can, its error",
-            "content": {"application/json": {"example": READ_EXAMPLE}, "image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"application/json": {"example": READ_EXAMPLE}, "image/jpeg": MARKED},
         },
         **problems(400, 401, 403, 408, 413, 422, 503),
     },

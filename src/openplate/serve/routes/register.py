@@ -18,12 +18,12 @@ from openplate.serve.schemas import Problem
 from openplate.serve.service import Service
 from openplate.serve.stored import Moment, RegisteredVehicle
 from openplate.store import Vehicle
+from openplate.store.spreadsheet import guarded
 
 router = APIRouter(prefix="/v1/register", tags=["register"], responses={422: {"model": Problem}})
 PlatePath = Annotated[str, Path(min_length=1, max_length=64, examples=["A123BC77"])]
 _COLUMNS = ("plate", "make", "model", "colour", "owner", "permit_until")
 _PAGE = 1000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _EXAMPLE = "plate,make,model,colour,owner,permit_until\nA123BC77,Lada,Vesta,white,flat 12,2027-03-31\n"
 
 
@@ -145,8 +145,7 @@ def _csv_parts(service: Service) -> Iterator[str]:
         for one in found:
             permit = one.permit_until.isoformat() if one.permit_until else ""
             cells = [one.plate, one.make, one.model, one.colour, one.owner, permit]
-            # A spreadsheet would run a cell that begins like a formula; the apostrophe makes it text.
-            rows.writerow(["'" + cell if cell.startswith(_FORMULA) else cell for cell in cells])
+            rows.writerow([guarded(cell) for cell in cells])
         yield buffer.getvalue()
         if len(found) < _PAGE:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -122,7 +122,7 @@ def count(
 
 
 @router.get("/v1/sightings/{sighting_id}", responses={404: {"model": Problem}})
-def get(service: TheService, sighting_id: str) -> StoredSighting:
+def get(service: TheService, sighting_id: Annotated[str, Path(examples=["gate-20270331T150000Z-2"])]) -> StoredSighting:
     """One sighting."""
     found = service.store.get(sighting_id) if "\0" not in sighting_id else None
     if found is None:
@@ -130,12 +130,17 @@ def get(service: TheService, sighting_id: str) -> StoredSighting:
     return StoredSighting.of(found)
 
 
+@router.head("/v1/pictures/{picture_id}", include_in_schema=False)
 @router.get(
     "/v1/pictures/{picture_id}",
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}, "image/png": {}, "image/webp": {}}}, 304: {"description": "unchanged"}, 404: {"model": Problem}},
+    responses={
+        200: {"content": {f"image/{kind}": {"example": "the bytes of the picture"} for kind in ("jpeg", "png", "webp")}},
+        304: {"description": "unchanged"},
+        404: {"model": Problem},
+    },
 )
-def picture(service: TheService, picture_id: int, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+def picture(service: TheService, picture_id: Annotated[int, Path(examples=[12])], if_none_match: Annotated[str | None, Header()] = None) -> Response:
     """A picture that proves a sighting, as it was stored: its bytes are checked against their hash."""
     found = service.store.picture(picture_id) if 0 < picture_id <= _LARGEST_ID else None
     if found is None:
