@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import signal
@@ -426,7 +425,7 @@ def test_one_service_watches_the_cameras_of_a_database_and_the_next_takes_over(
     tmp_path: Path, shells: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(cameras_module, "CLAIM_S", 0.05)
-    monkeypatch.setattr(logging.getLogger("openplate"), "propagate", True)  # a service that ran before lets its lines out itself
+    monkeypatch.setattr(cameras_module._LOG, "handlers", [caplog.handler])  # a service that ran before keeps lines from the root
     gate = CameraSetting.parse("gate", {"source": "0", "wanted": True})
     with cameras_of(tmp_path) as second, cameras_of(tmp_path) as first:
         with pytest.raises(Conflict, match="another service watches the cameras of this database; ask the one that watches them"):
