@@ -38,13 +38,14 @@ def narrow(wide: Detector, network: Detector, sample: Tensor) -> None:
     Raises:
         ConfigError: `network` is wider somewhere.
     """
-    for own, there in zip(_groups(network), _groups(wide), strict=True):
+    pairs = list(zip(_groups(network), _groups(wide), strict=True))
+    for own, there in pairs:
         if own.count > there.count:
             raise ConfigError(f"channels: expected at most the {there.count} of the detector to start from, got {own.count}")
     sizes = _sizes(wide, sample)
     given: dict[nn.Module, list[tuple[int, list[int]]]] = defaultdict(list)
     taken: dict[nn.Module, list[tuple[int, list[int]]]] = defaultdict(list)
-    for own, there in zip(_groups(network), _groups(wide), strict=True):
+    for own, there in pairs:
         kept = _most_useful(there, sizes, own.count)
         for giver, first in there.givers:
             given[giver].append((first, kept))
