@@ -34,6 +34,9 @@ class TinyTask:
             inputs = torch.randn((8, 4), generator=torch.Generator().manual_seed(step))
             yield {"inputs": inputs, "step": torch.tensor(step)}
 
+    def settling(self) -> Iterator[Batch]:
+        yield from self.batches(1000, 1004)
+
     def inputs(self, batch: Batch) -> Tensor:
         return batch["inputs"]
 

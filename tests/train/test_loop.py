@@ -1,15 +1,17 @@
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from openplate.errors import ConfigError, OpenPlateError, WeightsError
 from openplate.train.config import LoopConfig, ReaderConfig
-from openplate.train.loop import learning_rate, train
+from openplate.train.loop import Batch, learning_rate, settle, train
 from tests.train.conftest import TinyTask
 
 pytestmark = pytest.mark.usefixtures("curves")
@@ -75,7 +77,33 @@ def test_best_checkpoint_is_the_averaged_network_of_the_best_score(tmp_path: Pat
     best = state(train(Worse(), tiny, tiny, tmp_path / "run"))
     assert (best["step"], state(tmp_path / "run/last.pt")["step"], state(tmp_path / "run/last.pt")["best"]) == (2, 6, -1.0)
     train(Worse(), tiny, tiny, tmp_path / "two", stop_after=2)
-    assert_same(best["network"], state(tmp_path / "two/last.pt")["average"])
+    average = state(tmp_path / "two/last.pt")["average"]
+    assert list(best["network"]) == list(average)
+    statistics = {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+    assert_same(*({key: value for key, value in one.items() if key not in statistics} for one in (best["network"], average)))
+
+
+def test_best_checkpoint_has_the_batch_statistics_of_its_own_weights(tmp_path: Path, tiny: LoopConfig) -> None:
+    best = state(train(TinyTask(), tiny, tiny, tmp_path))["network"]
+    # Four batches settle it: batches are equal, so that the mean of their statistics is what the first layer makes of them all.
+    made = [nn.functional.linear(batch["inputs"], best["0.weight"], best["0.bias"]) for batch in TinyTask().settling()]
+    assert torch.allclose(best["1.running_mean"], torch.cat(made).mean(dim=0), atol=1e-5)
+    assert torch.allclose(best["1.running_var"], torch.stack([one.var(dim=0) for one in made]).mean(dim=0), atol=1e-5)
+    assert int(best["1.num_batches_tracked"]) == 4
+    average = state(tmp_path / "last.pt")["average"]
+    assert not torch.allclose(average["1.running_mean"], best["1.running_mean"], atol=1e-3), "training goes on from its own"
+
+
+def test_network_without_batch_statistics_needs_no_batches_to_settle(tiny: LoopConfig) -> None:
+    class Unsettled(TinyTask):
+        def settling(self) -> Iterator[Batch]:
+            pytest.fail("nobody needs them")
+            yield {}
+
+    network = nn.Linear(4, 1)
+    settled = settle(Unsettled(), network, tiny.mixed_precision)
+    assert_same(settled.state_dict(), network.state_dict())
+    assert settled is not network and not settled.training
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 5])

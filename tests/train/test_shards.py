@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openplate.errors import ConfigError
-from openplate.train.shards import Shard, shard_batches
+from openplate.train.shards import Shard, in_order, shard_batches
 
 pytestmark = pytest.mark.usefixtures("draw_in_thread")
 
@@ -147,3 +147,7 @@ def test_no_drawing_process_gives_error() -> None:
 def test_shard_without_a_whole_batch_gives_error(size: int, passes: int, batch: int) -> None:
     with pytest.raises(ConfigError, match=f"got batch = {batch}, shard = {size}, passes = {passes}"):
         next(shard_batches(Draw(size), size, passes, batch, 0, 6, 1))
+
+
+def test_rows_in_their_order_come_in_whole_batches() -> None:
+    assert [rows["value"].tolist() for rows in in_order(Draw(8)(1), 3)] == [[100, 101, 102], [103, 104, 105]]

@@ -202,14 +202,15 @@ def draw_window(
         scatter_plates(image, plates, formats, rng, (16, window * 0.6), rng.randint(1, 3))
     if rng.random() < 0.35:
         scatter_decoys(image, [plate.quad for plate in plates], rng, rng.randint(1, 4))
+    difficulty = rng.random()  # half of what a detector sees are ordinary pictures
     if rng.random() < 0.5:
-        gains = np.clip(np.arange(256, dtype=np.float32)[:, None] * [rng.uniform(0.7, 1.25) for _ in range(3)], 0, 255)
+        gains = np.clip(np.arange(256, dtype=np.float32)[:, None] * [rng.uniform(1 - 0.3 * difficulty, 1 + 0.25 * difficulty) for _ in range(3)], 0, 255)
         image = np.asarray(cv2.LUT(image, gains.astype(np.uint8)[:, None, :]), dtype=np.uint8)
-    image = expose(image, rng, 0.55 if rng.random() < 0.7 else 1.0)
-    image = defocus(image, 14, rng, 0.8)
+    image = expose(image, rng, difficulty)
+    image = defocus(image, 14, rng, 0.3 + 0.6 * difficulty)
     if rng.random() < 0.12:
         image = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    return record(image, rng, 0.6), plates
+    return record(image, rng, 0.2 + 0.6 * difficulty), plates
 
 
 def _cut_window(

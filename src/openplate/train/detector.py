@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from openplate.train.config import DetectorConfig
 from openplate.train.loop import Batch
 from openplate.train.networks.detector import STRIDES, Detector, anchor_points
 from openplate.train.reader import chosen_formats
-from openplate.train.shards import Shard, shard_batches
+from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 
 MOST_PLATES = 8
 EXACT, UPRIGHT, IGNORE, NONE = 0, 1, 2, 3
@@ -85,10 +86,19 @@ class DetectorTask:
         torch.manual_seed(config.loop.seed)
         self.network: nn.Module = Detector(config.channels)
         self._validation: Shard | None = None
+        self._settling: Shard | None = None
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
         config, loop = self.config, self.config.loop
         for rows in shard_batches(DrawDetectorShard(config), config.shard, config.passes, loop.batch, first_step, steps, loop.seed, loop.drawers):
+            yield {key: torch.from_numpy(value) for key, value in rows.items()}
+
+    def settling(self) -> Iterator[Batch]:
+        batch = self.config.loop.batch
+        if self._settling is None:
+            rows_drawn = min(self.config.shard, max(480, batch))
+            self._settling = DrawDetectorShard(dataclasses.replace(self.config, shard=rows_drawn))(SETTLING)
+        for rows in in_order(self._settling, batch):
             yield {key: torch.from_numpy(value) for key, value in rows.items()}
 
     def inputs(self, batch: Batch) -> Tensor:

@@ -6,6 +6,7 @@ gradient stops there.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from openplate.train.detector import EXACT, MOST_PLATES, NONE, UPRIGHT, anchor_l
 from openplate.train.loop import Batch
 from openplate.train.networks.end_to_end import Choice, EndToEnd
 from openplate.train.reader import LONGEST, chosen_formats, greedy, reader_charset, text_loss
-from openplate.train.shards import Shard, shard_batches
+from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 from openplate.types import Image
 
 Array = NDArray[np.generic]
@@ -138,6 +139,7 @@ class EndToEndTask:
         self._network = EndToEnd(len(self.charset), config.backbone, config.width, config.hidden)
         self.network: nn.Module = self._network
         self._validation: Shard | None = None
+        self._settling: Shard | None = None
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
         config, loop = self.config, self.config.loop
@@ -146,6 +148,15 @@ class EndToEndTask:
         for step, rows in enumerate(drawn, first_step):
             progress = (step - config.own_from_step) / max(1, steps - config.own_from_step)
             spoilt = spoil_quads(rows, random.Random(f"looks {loop.seed} {step}"), config.jitter, config.own_share * min(1.0, max(0.0, progress)))
+            yield {key: torch.from_numpy(value) for key, value in (rows | spoilt).items()}
+
+    def settling(self) -> Iterator[Batch]:
+        batch = self.config.loop.batch
+        if self._settling is None:
+            rows_drawn = min(self.config.shard, max(480, batch))
+            self._settling = DrawEndToEndShard(dataclasses.replace(self.config, shard=rows_drawn))(SETTLING)
+        for rows in in_order(self._settling, batch):
+            spoilt = spoil_quads(rows, random.Random("settling"), self.config.jitter, 0.0)
             yield {key: torch.from_numpy(value) for key, value in (rows | spoilt).items()}
 
     def inputs(self, batch: Batch) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from openplate.errors import ConfigError
@@ -46,6 +47,10 @@ class Task(Protocol):
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss to minimise and figures for the log."""
+        ...
+
+    def settling(self) -> Iterator[Batch]:
+        """Always the same batches, as training sees them: the averaged network's batch statistics are taken of them."""
         ...
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -230,16 +235,40 @@ def _validate(task: Task, config: LoopConfig, folder: Path, training: Training, 
     """A row of the log, and the best checkpoint if the score got better; whether it did."""
     progress = training.progress
     means = progress.take_means()
-    checked = task.validate(training.average)
+    network = settle(task, training.average, config.mixed_precision)
+    checked = task.validate(network)
     log.write({"step": progress.step, "learning_rate": learning_rate(progress.step, config), **means, **checked})
     tqdm.write(f"{task.kind} step {progress.step}: " + " ".join(f"{k} {v:.4f}" for k, v in {**means, **checked}.items()), file=sys.stderr)
     improved = progress.improve(checked["score"])
     if improved:
-        state = {"kind": task.kind, "settings": task.settings, "network": training.average.state_dict(), "step": progress.step}
+        state = {"kind": task.kind, "settings": task.settings, "network": network.state_dict(), "step": progress.step}
         save_checkpoint(folder / "best.pt", state)
     if 0 < config.patience <= progress.stale:
         tqdm.write(f"{task.kind}: no better score in {progress.stale} validations, training ends", file=sys.stderr)
     return improved
+
+
+class _Loss(nn.Module):
+    """A batch in, its loss out: whatever a network takes."""
+
+    def __init__(self, task: Task, network: nn.Module) -> None:
+        super().__init__()
+        self.task, self.network = task, network
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.task.loss(self.network, batch)[0]
+
+
+def settle(task: Task, average: nn.Module, mixed_precision: bool) -> nn.Module:
+    """The averaged network with batch statistics of its own (Izmailov et al. 2018).
+
+    The average of the statistics that many networks had is not what the average of their weights makes of a picture.
+    """
+    network = copy.deepcopy(average)
+    device = next(network.parameters()).device
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed_precision):
+        update_bn(({key: value.to(device) for key, value in batch.items()} for batch in task.settling()), _Loss(task, network))
+    return network.eval()
 
 
 def _last_state(path: Path, task: Task, device: torch.device) -> dict[str, Any] | None:

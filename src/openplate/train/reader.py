@@ -24,7 +24,7 @@ from openplate.synthesize.photos import load_patches, load_photos
 from openplate.train.config import ReaderConfig
 from openplate.train.loop import Batch
 from openplate.train.networks.readers import build_reader
-from openplate.train.shards import Shard, shard_batches
+from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 
 LONGEST = 12
 
@@ -157,11 +157,20 @@ class ReaderTask:
         torch.manual_seed(config.loop.seed)
         self.network: nn.Module = build_reader(self.settings)
         self._validation: dict[str, Shard] = {}
+        self._settling: Shard | None = None
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
         config, loop = self.config, self.config.loop
         draw = DrawReaderShard(config)
         for rows in shard_batches(draw, config.shard, config.passes, loop.batch, first_step, steps, loop.seed, loop.drawers):
+            yield {key: torch.from_numpy(value) for key, value in rows.items()}
+
+    def settling(self) -> Iterator[Batch]:
+        batch = self.config.loop.batch
+        if self._settling is None:
+            rows_drawn = min(self.config.shard, max(2048, batch))
+            self._settling = DrawReaderShard(dataclasses.replace(self.config, shard=rows_drawn))(SETTLING)
+        for rows in in_order(self._settling, batch):
             yield {key: torch.from_numpy(value) for key, value in rows.items()}
 
     def inputs(self, batch: Batch) -> Tensor:

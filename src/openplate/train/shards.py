@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from openplate.errors import ConfigError
 
 Shard = dict[str, NDArray[np.generic]]
+SETTLING = 1_000_000_000
+"""Number of the shard that batch statistics are taken of: far behind those that are trained on."""
 
 
 class DrawingProcess:
@@ -157,3 +159,9 @@ def shard_batches(
                 yield {key: value[rows] for key, value in shard.items()}
                 step += 1
             number += 1
+
+
+def in_order(shard: Shard, batch: int) -> Iterator[Shard]:
+    """A shard's rows in equal batches, in their order; what does not fill a batch is left out."""
+    for start in range(0, len(next(iter(shard.values()))) - batch + 1, batch):
+        yield {key: value[start : start + batch] for key, value in shard.items()}

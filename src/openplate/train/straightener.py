@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from openplate.train.config import StraightenerConfig
 from openplate.train.loop import Batch
 from openplate.train.networks.straightener import Straightener
 from openplate.train.reader import chosen_formats, load_material
-from openplate.train.shards import Shard, shard_batches
+from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 from openplate.types import Quad
 
 
@@ -79,10 +80,19 @@ class StraightenerTask:
         torch.manual_seed(config.loop.seed)
         self.network: nn.Module = Straightener()
         self._validation: list[tuple[np.ndarray, Quad, Quad]] = []
+        self._settling: Shard | None = None
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
         config, loop = self.config, self.config.loop
         for rows in shard_batches(DrawStraightenerShard(config), config.shard, config.passes, loop.batch, first_step, steps, loop.seed, loop.drawers):
+            yield {key: torch.from_numpy(value) for key, value in rows.items()}
+
+    def settling(self) -> Iterator[Batch]:
+        batch = self.config.loop.batch
+        if self._settling is None:
+            rows_drawn = min(self.config.shard, max(2048, batch))
+            self._settling = DrawStraightenerShard(dataclasses.replace(self.config, shard=rows_drawn))(SETTLING)
+        for rows in in_order(self._settling, batch):
             yield {key: torch.from_numpy(value) for key, value in rows.items()}
 
     def inputs(self, batch: Batch) -> Tensor:
