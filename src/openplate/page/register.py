@@ -9,6 +9,7 @@ import streamlit as st
 from openplate.client import Client, Import, Vehicle
 from openplate.page.edited import Row, cell_time, edit_of, shown_cell_time, table
 from openplate.page.plain import plain
+from openplate.page.reasons import row_reason
 from openplate.page.texts import Texts
 
 _COLUMNS = ("plate", "make", "model", "colour", "owner", "permit_until")
@@ -102,7 +103,7 @@ def _tell(done: Import, texts: Texts) -> None:
         st.info(texts.ignored_columns.format(columns=plain(", ".join(done.ignored_columns))))
     if done.faults:
         st.warning(texts.import_faults.format(number=len(done.faults)))
-        st.table([{texts.line: fault.line, texts.reason: plain(fault.reason)} for fault in done.faults[:50]])
+        st.table([{texts.line: fault.line, texts.reason: plain(row_reason(fault.reason, texts))} for fault in done.faults[:50]])
 
 
 def _row(vehicle: Vehicle) -> Row:

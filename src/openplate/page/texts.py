@@ -172,6 +172,7 @@ class Texts:
     import_help: str
     imported: str
     import_faults: str
+    row_faults: tuple[tuple[str, str], ...]
     line: str
     reason: str
     ignored_columns: str
@@ -376,6 +377,17 @@ ENGLISH = Texts(
     import_help="Columns: plate, make, model, colour, owner, permit until. Only plate is needed.",
     imported="{added} added, {updated} updated, {unchanged} as they were.",
     import_faults="{number} rows were not imported.",
+    row_faults=(
+        ("cells", "the first line has {expected} cells, this one {got}"),
+        ("empty", "the plate is missing"),
+        ("twice", "plate {plate} is in line {line} already"),
+        ("character", "{character} is neither a letter nor a digit: {plate}"),
+        ("length", "a plate has 1 to {most} characters, this is {plate}"),
+        ("wildcard", "a plate has no wildcards: {plate}"),
+        ("date", "permit_until: a date is written as 2027-03-31 or 31.03.2027, this is {typed}"),
+        ("zone", "permit_until: the time zone is missing, write it as in {example}; this is {typed}"),
+        ("long", "{column}: at most {most} characters, these are {got}"),
+    ),
     line="Line",
     reason="Reason",
     ignored_columns="Columns that the register does not have: {columns}",
@@ -565,6 +577,17 @@ RUSSIAN = Texts(
     import_help="Столбцы: plate, make, model, colour, owner, permit until. Обязателен только plate.",
     imported="Добавлено: {added}, обновлено: {updated}, без изменений: {unchanged}.",
     import_faults="Не загружено строк: {number}.",
+    row_faults=(
+        ("cells", "в первой строке ячеек: {expected}, в этой: {got}"),
+        ("empty", "нет номера"),
+        ("twice", "номер {plate} уже есть в строке {line}"),
+        ("character", "{character} — не буква и не цифра: {plate}"),
+        ("length", "в номере от 1 до {most} знаков, а здесь {plate}"),
+        ("wildcard", "в номере не бывает подстановочных знаков: {plate}"),
+        ("date", "permit_until: дата пишется как 2027-03-31 или 31.03.2027, а здесь {typed}"),
+        ("zone", "permit_until: нет часового пояса, нужно как {example}, а здесь {typed}"),
+        ("long", "{column}: не больше {most} знаков, а здесь {got}"),
+    ),
     line="Строка",
     reason="Причина",
     ignored_columns="Столбцы, которых в реестре нет: {columns}",

@@ -204,7 +204,9 @@ def draw_window(
         scatter_decoys(image, [plate.quad for plate in plates], rng, rng.randint(1, 4))
     difficulty = rng.random()  # half of what a detector sees are ordinary pictures
     if rng.random() < 0.5:
-        gains = np.clip(np.arange(256, dtype=np.float32)[:, None] * [rng.uniform(1 - 0.3 * difficulty, 1 + 0.25 * difficulty) for _ in range(3)], 0, 255)
+        gains = np.clip(
+            np.arange(256, dtype=np.float32)[:, None] * [rng.uniform(1 - 0.3 * difficulty, 1 + 0.25 * difficulty) for _ in range(3)], 0, 255
+        )
         image = np.asarray(cv2.LUT(image, gains.astype(np.uint8)[:, None, :]), dtype=np.uint8)
     image = expose(image, rng, difficulty)
     image = defocus(image, 14, rng, 0.3 + 0.6 * difficulty)
