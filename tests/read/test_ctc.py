@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from openplate.read.ctc import compress, search, text_probability
+from openplate.read.ctc import Together, compress, search, text_probability
 from tests.read.brute_force import Text, all_texts, logs, outputs
 
 
@@ -232,3 +232,62 @@ def test_search_that_is_told_what_cannot_follow_gets_farther_with_the_same_work(
     assert told.rest == pytest.approx(0, abs=1e-12)
     assert len(untold.found) < 3
     assert untold.rest > 0.5
+
+
+# --- several crops together
+
+
+def joint_scores(crops: list[NDArray[np.float64]], powers: list[float], grammar: Prefixes) -> dict[Text, float]:
+    """Prior × Π probability ^ power of every text, by brute force."""
+    steps = [compress(logs(crop)) for crop in crops]
+    texts = {text for crop in crops for text in all_texts(crop)}
+    return {
+        text: grammar.prior_of(text)
+        * float(np.prod([max(LEAST, text_probability(one, list(text))) ** w for one, w in zip(steps, powers, strict=True)]))
+        for text in texts
+    }
+
+
+LEAST = 1e-9
+
+
+@settings(max_examples=80, deadline=None)
+@given(outputs(longest=4), outputs(longest=4), st.integers(0, 3), st.floats(0.1, 0.9), st.floats(1.0, 1.6), st.integers(1, 40))
+def test_search_through_two_crops_finds_the_best_of_all_texts_and_bounds_the_others(
+    first: NDArray[np.float64], second: NDArray[np.float64], seed: int, share: float, evidence: float, expansions: int
+) -> None:
+    powers = [evidence * share, evidence * (1 - share)]
+    grammar = Prefixes(seed)
+    scores = joint_scores([first, second], powers, grammar)
+
+    result = search(
+        Together([compress(logs(first)), compress(logs(second))], powers, LEAST), grammar.step, one, grammar.prior, 0, expansions=expansions
+    )
+
+    found = [f.ids for f in result.found]
+    assert [f.score for f in result.found] == pytest.approx([scores[ids] for ids in found])
+    best = sorted(scores.values(), reverse=True)[: len(found)]
+    assert [f.score for f in result.found] == pytest.approx(best, abs=2e-7)
+    assert sum(score for text, score in scores.items() if text not in found) <= result.rest + 1e-5
+
+
+def test_one_crop_with_power_one_is_itself() -> None:
+    steps = compress(logs([[0.6, 0.3, 0.1], [0.4, 0.5, 0.1], [0.7, 0.2, 0.1]]))
+    alone, together = search(steps, every_text, one, one, 0), search(Together([steps], [1.0], 1e-12), every_text, one, one, 0)
+    assert [f.ids for f in together.found] == [f.ids for f in alone.found]
+    assert [f.score for f in together.found] == pytest.approx([f.score for f in alone.found])
+    assert together.rest == pytest.approx(alone.rest, abs=1e-9)
+
+
+def test_text_that_is_the_best_of_neither_crop_may_be_the_best_of_both() -> None:
+    # Half of each crop's weight lies on a text that the other one rules out; what both allow is the second of each.
+    first, second = compress(logs([[0.0, 0.55, 0.0, 0.45]])), compress(logs([[0.0, 0.0, 0.55, 0.45]]))
+    result = search(Together([first, second], [0.5, 0.5], 1e-9), every_text, one, one, 0)
+    assert result.found[0].ids == (3,)
+    assert result.found[0].score == pytest.approx(0.45)
+
+
+def test_crop_that_shows_nothing_rules_no_text_out() -> None:
+    clear, covered = compress(logs([[0.0, 1.0]])), compress(logs([[1.0, 0.0]]))
+    result = search(Together([clear, covered], [0.5, 0.5], 1e-9), every_text, one, one, 0, least_share=0.0)
+    assert {f.ids: round(f.score, 9) for f in result.found} == {(): round(1e-9**0.5, 9), (1,): round(1e-9**0.5, 9)}

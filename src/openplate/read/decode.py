@@ -19,7 +19,7 @@ from openplate.charset import Charset
 from openplate.errors import FormatError
 from openplate.formats import Automaton, Format, PlateType, select
 from openplate.formats.automaton import DEAD, START
-from openplate.read.ctc import Found, SearchResult, Steps, compress, search, text_probability
+from openplate.read.ctc import Found, Known, Prefixes, SearchResult, Steps, Together, compress, search, text_probability
 from openplate.types import Candidate, Character, Reading
 
 LOOSE_PRIOR = 0.5
@@ -33,6 +33,8 @@ NOT_HINTED_PRIOR = 0.02
 OTHER_LINES_PRIOR = 0.1
 IMPOSSIBLE = 1e-9
 """Least probability that one look leaves to a text: a cut or covered look must not rule a text out for good."""
+_FUSED_TEXTS = 16
+"""So many texts are searched for in several looks: what is found no longer counts as what might be there."""
 NOTHING = Reading("", 0.0, (), (), None, None, 1)
 """The reading of what holds no text."""
 
@@ -147,13 +149,14 @@ class Decoder:
         if nothing > 0.5:
             # No text can be likelier than none; where there is no plate, a search would take longest.
             return Look(steps, lines, SearchResult((Found((), nothing, nothing),), 1 - nothing))
-        return Look(steps, lines, search(steps, self._step, self._bound, partial(self._prior, lines), START, most))
+        return Look(steps, lines, self._search(steps, lines, most))
 
     def fuse(self, looks: Sequence[Look], weights: Sequence[float] | None = None, evidence: float = 1.0, most: int = 5) -> Reading:
         """The reading of several looks at one plate.
 
         A text's score is its prior times `Π p_i ^ (evidence · w_i)`, with the weights scaled to a sum of 1: the geometric mean of its probabilities in
-        the looks, raised to as many independent looks as they are worth together.
+        the looks, raised to as many independent looks as they are worth together. The search goes through all looks at once: a text that is the best of
+        none may be the best of all, and what each leaves open is not what all leave open.
 
         Args:
             looks: the first one says how many lines there are.
@@ -167,7 +170,13 @@ class Decoder:
         if len(looks) == 1 and evidence == 1:
             found, rest = list(looks[0].result.found), looks[0].result.rest
         else:
-            found, rest = self._combine(looks, shares_of_looks, evidence, lines)
+            together = Together([look.steps for look in looks], [evidence * share for share in shares_of_looks], IMPOSSIBLE)
+            result = self._search(together, lines, max(most, _FUSED_TEXTS))
+            found, rest = list(result.found), result.rest
+            if not found or not found[0].ids:
+                # Looks that contradict each other have no text together that is likelier than none; what each of them says is told all the same.
+                rest += sum(f.score for f in found)
+                found = self._weighed(looks, shares_of_looks, evidence, lines)
         if self._strict:
             # What the choice rules out weighs as a text of no format does: a hardly possible text is not sure because nothing else was allowed.
             rest += NO_FORMAT_PRIOR * _mean([max(0.0, 1 - look.seen) for look in looks], shares_of_looks) ** evidence
@@ -240,20 +249,16 @@ class Decoder:
         scale = (1 - first) / (1 - shares[0]) if shares[0] < 1 else 0.0
         return [first, *(min(first, share * scale) for share in shares[1:])]
 
-    def _combine(self, looks: Sequence[Look], shares: Sequence[float], evidence: float, lines: int) -> tuple[list[Found], float]:
-        """Texts of all looks with their joint scores, and a bound on the summed score of all others.
-
-        With g the geometric mean of a text's probabilities, the others' Σ prior · g is at most the geometric mean of the looks' rests (Hölder's inequality);
-        each factor g beyond the first is at most the geometric mean of what the looks' found texts leave.
-        """
+    def _weighed(self, looks: Sequence[Look], shares: Sequence[float], evidence: float, lines: int) -> list[Found]:
+        """The texts that each look found, with their joint scores, the best first."""
         merged = []
         for ids in {f.ids for look in looks for f in look.result.found}:
             probability = _mean([max(IMPOSSIBLE, look.probability(ids)) for look in looks], shares) ** evidence
             merged.append(Found(ids, probability, probability * self._prior(lines, self._run(ids))))
-        merged.sort(key=lambda f: (-f.score, f.ids))
-        rests = [look.result.rest if look.lines == lines else look.result.rest / OTHER_LINES_PRIOR for look in looks]
-        left = _mean([max(0.0, 1 - look.seen) for look in looks], shares)
-        return merged, _mean(rests, shares) * left ** (evidence - 1)
+        return sorted(merged, key=lambda f: (-f.score, f.ids))
+
+    def _search(self, steps: Prefixes[Known], lines: int, most: int) -> SearchResult:
+        return search(steps, self._step, self._bound, partial(self._prior, lines), START, most)
 
     def _run(self, ids: tuple[int, ...]) -> int:
         return self._automaton.run(self.charset.decode(ids))
