@@ -266,6 +266,14 @@ def test_clear_detections_without_text_are_one_unreadable_sighting() -> None:
     assert watcher.counts.unreadable == 1
 
 
+@pytest.mark.parametrize(("found", "width", "dropped"), [(0.7, 96, {"no_plate": 1}), (0.8, 96, {}), (0.7, 48, {})], ids=["large", "clear", "small"])
+def test_things_large_enough_to_read_in_which_there_is_no_text_are_no_plates(found: float, width: float, dropped: dict[str, int]) -> None:
+    film = Film(lambda n: [Shown("a", "", 300 + n, 150, width=width, found=found)])
+    events, watcher = watch(film, 60)
+    assert {reason: n for reason, n in watcher.counts.rejected if reason == "no_plate"} == dropped
+    assert [event.sighting.status for event in events] == ([] if dropped else ["unreadable"])
+
+
 def test_plate_seen_for_a_moment_and_not_read_is_a_glimpse() -> None:
     film = Film(lambda n: [Shown("a", "", 300, 150)] if n < 5 else [])
     events, watcher = watch(film, 60)

@@ -20,6 +20,10 @@ _CONTRADICTS = 1e-3
 _CONFIDENT, _LIKELY = 0.9, 0.5
 _DOUBTS = 3
 """So many looks at another text in a row settle it."""
+CLEAR = 0.75
+"""A plate as confident as this is believed to be one even though it is large and the reader sees no text in it at all."""
+_LARGE_PX = 14.0
+"""Of a real plate this high the reader sees some text, if not the right one (drawn sequences: 2 of 24 things without any were plates)."""
 _SMALL_PX = 11.0
 """Height of a line of text under which plates are hardly read."""
 _BLURRED = 0.025
@@ -256,6 +260,12 @@ class Visit:
         if self.reported is not None or self.verdict().status == "read":
             return None
         if self.path.detection_confidence < FAINT and self.reading.confidence < _LIKELY:
+            return "no_plate"
+        if (
+            not self.reading.text
+            and self.path.detection_confidence < CLEAR
+            and max((look.height_px for look in self.looks), default=0.0) >= _LARGE_PX
+        ):
             return "no_plate"
         if not self.looks or self.path.detections < 2 or self.path.last_seen_s - self.path.first_s < self.settings.glimpse_s:
             return "glimpse"
