@@ -8,7 +8,7 @@ from openplate.geometry import box_to_quad, quad_size, quad_to_box
 from openplate.synthesize import scenes
 from openplate.synthesize.photos import Photo
 from openplate.synthesize.plates import DrawnPlate
-from openplate.synthesize.scenes import draw_scene, draw_window, paste, replace_plates, scatter_plates
+from openplate.synthesize.scenes import draw_recess, draw_scene, draw_window, paste, replace_plates, scatter_plates
 from openplate.types import Quad
 from tests.synthesize.conftest import quartered, scaled
 
@@ -147,3 +147,22 @@ def test_window_without_photos_is_cut_from_a_drawn_street() -> None:
     assert np.array_equal(first[0], again[0])
     seen = [plate for seed in range(12) for plate in draw_window([], RU, random.Random(seed), 96, 0.3)[1]]
     assert len(seen) > 6 and all(plate.exact for plate in seen)
+
+
+def test_recess_is_drawn_around_the_plate_s_place_and_not_far_from_it() -> None:
+    plate = box_to_quad(300, 200, 400, 230)
+    for seed in range(30):
+        image = np.full((400, 700, 3), 128, np.uint8)
+        draw_recess(image, plate, random.Random(seed))
+        changed = np.argwhere((image != 128).any(axis=2))
+        assert len(changed)
+        (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
+        # It begins outside the plate and reaches at most 0.9 × 1.3 widths beside it, 0.6 and 0.5 heights above and below; edges and blur add a few px.
+        assert left <= 300 and right >= 399 and top <= 200 and bottom >= 229
+        assert left >= 300 - 117 - 8 and right <= 400 + 117 + 8 and top >= 200 - 18 - 8 and bottom <= 230 + 15 + 8
+
+
+def test_recess_that_lies_outside_the_picture_changes_nothing() -> None:
+    image = np.full((50, 50, 3), 128, np.uint8)
+    draw_recess(image, box_to_quad(300, 200, 400, 230), random.Random(1))
+    assert (image == 128).all()

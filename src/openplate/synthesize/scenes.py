@@ -66,6 +66,43 @@ def paste(image: Image, drawn: DrawnPlate, target: Quad, rng: random.Random, lik
     region[:] = (region + (plate - region.astype(np.float32)) * weight).astype(np.uint8)
 
 
+def draw_recess(image: Image, plate: Quad, rng: random.Random) -> None:
+    """The panel of a boot lid or bumper in which a plate of this quad sits, in place: larger than the plate, shaded, with edges; the plate is pasted afterwards.
+
+    Where plate and body are alike, the panel's outline is the stronger one, and only the plate's is wanted.
+    """
+    wide = math.exp(rng.uniform(math.log(0.06), math.log(0.9)))
+    left, right = wide * rng.uniform(0.7, 1.3), wide * rng.uniform(0.7, 1.3)
+    above, below, narrower = rng.uniform(0.08, 0.6), rng.uniform(0.05, 0.5), rng.uniform(0, 0.25) * wide
+    corners = np.array([[-left, -above], [1 + right, -above], [1 + right - narrower, 1 + below], [-left + narrower, 1 + below]], np.float32)
+    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    panel = cv2.perspectiveTransform(corners[None], cv2.getPerspectiveTransform(unit, plate.astype(np.float32)))[0]
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = quad_to_box(panel)
+    x0, y0, x1, y1 = max(0, int(x0) - 3), max(0, int(y0) - 3), min(width, int(x1) + 4), min(height, int(y1) + 4)
+    if x1 - x0 < 6 or y1 - y0 < 4:
+        return
+    region = image[y0:y1, x0:x1]
+    points = np.round((panel - (x0, y0)) * 16).astype(np.int32)
+    inside = np.zeros(region.shape[:2], np.uint8)
+    cv2.fillConvexPoly(inside, points, 255, cv2.LINE_AA, 4)
+    plate_h = quad_size(plate)[1]
+    alpha = cv2.GaussianBlur(inside, (0, 0), max(0.6, rng.uniform(0.01, 0.05) * plate_h)).astype(np.float32)[..., None] / 255
+    shaded = region.astype(np.float32)
+    if rng.random() < 0.5:
+        shaded = np.broadcast_to(np.median(region, axis=(0, 1)), region.shape).astype(np.float32)
+    shade = np.linspace(rng.uniform(0.6, 1.15), rng.uniform(0.75, 1.25), region.shape[0], dtype=np.float32)[:, None, None]
+    result = region + (shaded * shade * rng.uniform(0.75, 1.2) - region) * alpha
+    for start, end in ((0, 1), (1, 2), (2, 3), (3, 0)):
+        if rng.random() < 0.75:
+            edge = np.zeros(region.shape[:2], np.uint8)
+            thick = max(1, round(plate_h * rng.uniform(0.02, 0.09)))
+            cv2.line(edge, [int(v) for v in points[start]], [int(v) for v in points[end]], 255, thick, cv2.LINE_AA, 4)
+            tone = rng.uniform(150, 255) if rng.random() < 0.4 else rng.uniform(5, 70)
+            result += (tone - result) * (edge.astype(np.float32)[..., None] / 255 * rng.uniform(0.25, 0.9))
+    region[:] = np.clip(result, 0, 255).astype(np.uint8)
+
+
 def _match(plate: Image, like: NDArray[np.uint8] | None, rng: random.Random) -> Image:
     """The plate with light like that of the old plate (three times in four) or a random one."""
     if rng.random() < 0.06:  # in deep shadow or dirty, hardly brighter than what is around it
@@ -116,6 +153,8 @@ def replace_plates(
         target = _new_quad(quad.mean(axis=0), new_w, drawn, rng, difficulty * 0.7)
         if any(_overlap(target, other.quad) for other in plates):
             continue
+        if rng.random() < 0.3 and not any(_overlap(grow_quad(target, 1.0, 0.7), other.quad) for other in plates):
+            draw_recess(clean, target, rng)
         paste(clean, drawn, target, rng, like)
         if _inside_share(target, width, height) > 0.5:
             plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
@@ -140,6 +179,8 @@ def scatter_plates(
             continue
         x0, y0, x1, y1 = (int(v) for v in quad_to_box(target))
         like = image[max(0, y0) : y1, max(0, x0) : x1]
+        if rng.random() < 0.2 and not any(_overlap(grow_quad(target, 1.0, 0.7), p.quad) for p in plates):
+            draw_recess(image, target, rng)
         paste(image, drawn, target, rng, like if rng.random() < 0.3 else None)
         plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
 
