@@ -15,6 +15,7 @@ SCENES := 6
 demo: $(VENV)/.demo
 ifdef PHOTO
 	@mkdir -p demo
+	@rm -f demo/read/*.annotated.jpg
 	$(BIN)/openplate read "$(PHOTO)" --annotate demo/read
 else
 	@rm -rf demo/scenes demo/read

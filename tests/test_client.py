@@ -339,6 +339,14 @@ def test_an_answer_of_something_else_is_no_crash(body: str) -> None:
         Client(transport=httpx.MockTransport(lambda request: httpx.Response(502, text=body))).lists()
 
 
+def test_whether_plates_are_hashed_is_told_and_a_service_that_does_not_say_keeps_them(client: Client, tmp_path: Path) -> None:
+    assert client.privacy() == "plain"
+    with running(ServeSettings(port=0, data=tmp_path, workers=1, privacy="hash")) as one, Client(one.url) as hashed:
+        assert hashed.privacy() == "hash"
+    older = httpx.MockTransport(lambda _: httpx.Response(200, json={"status": "ok"}))
+    assert Client(transport=older).privacy() == "plain"
+
+
 def test_keys_that_a_newer_service_adds_are_passed_over() -> None:
     newer = [{"name": "a", "kind": "allow", "note": "", "min_match": 1, "keep_days": None, "colour": "red"}]
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=newer))

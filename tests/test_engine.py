@@ -147,8 +147,11 @@ def test_unknown_engine_names_those_available(sum_of_four: Path) -> None:
 
 def test_engine_that_is_not_installed_is_refused(sum_of_four: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "installed_engines", lambda: ("openvino",))
-    with pytest.raises(EngineError, match="onnxruntime is not installed; available: openvino"):
+    with pytest.raises(EngineError, match=r"onnxruntime is not installed: pip install 'openplate\[onnxruntime\]'; available: openvino"):
         open_network(sum_of_four, engine="onnxruntime")
+    monkeypatch.setattr(engine, "installed_engines", lambda: ("onnxruntime",))
+    with pytest.raises(EngineError, match="openvino is not installed: pip install 'openvino'; available: onnxruntime"):
+        open_network(sum_of_four, engine="openvino")
 
 
 def test_no_engine_at_all_is_an_error(sum_of_four: Path, monkeypatch: pytest.MonkeyPatch) -> None:

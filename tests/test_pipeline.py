@@ -118,6 +118,26 @@ def test_confidence_is_held_against_the_threshold(stages: Stages, photo: Image, 
     assert plate.status == status
 
 
+@pytest.mark.parametrize(
+    ("confidence", "threshold", "reason"),
+    [
+        (0.8476, 0.848, "confidence 0.847 is under 0.848"),
+        (0.8479999, 0.848, "confidence 0.847 is under 0.848"),
+        (0.499, 0.5, "confidence 0.49 is under 0.50"),
+        (0.29, 0.3, "confidence 0.29 is under 0.30"),
+        (0.99999, 1, "confidence 0.99 is under 1.00"),
+        (0.000004, 0.00001, "confidence 0.00000 is under 0.00001"),
+    ],
+)
+def test_reason_names_two_numbers_that_differ_and_are_not_rounded_up(
+    stages: Stages, photo: Image, confidence: float, threshold: float, reason: str
+) -> None:
+    stages.further = reading("A123BC77", confidence)
+    stages.first = lambda look: stages.further
+    (plate,) = Pipeline(Options(min_confidence=threshold)).read(photo)
+    assert plate.reason == reason
+
+
 @pytest.mark.parametrize(("height", "told"), [(11, True), (12, False)])
 def test_small_plate_is_named_as_the_reason(stages: Stages, photo: Image, height: int, told: bool) -> None:
     stages.detections = [Detection(box_to_quad(10, 10, 60, 10 + height), 0.9)]

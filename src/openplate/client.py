@@ -30,6 +30,7 @@ How = Literal["exact", "wildcard", "contains", "fuzzy"]
 Order = Literal["time", "match"]
 Status = Literal["read", "unreadable"]
 EntryKind = Literal["plate", "wildcard", "regex"]
+Privacy = Literal["plain", "hash"]
 Group = Literal["hour", "day", "camera", "country", "status", "list"]
 Value = TypeVar("Value")
 
@@ -309,6 +310,10 @@ class Client:
     def check(self) -> None:
         """Fail unless the service answers and the key, if one is needed, is known."""
         self.lists()
+
+    def privacy(self) -> Privacy:
+        """Whether the service keeps plates, or hashes in their place."""
+        return cast(Privacy, _object(self._call("GET", "/healthz")).get("privacy", "plain"))
 
     # Photos
 

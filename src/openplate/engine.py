@@ -243,7 +243,8 @@ def _choose_engine(engine: str, device: str) -> str:
     if engine not in ENGINES:
         raise EngineError(f"engine {engine!r} is not known; available: {', '.join(installed) or 'none'}")
     if engine not in installed:
-        raise EngineError(f"engine {engine} is not installed; available: {', '.join(installed) or 'none'}")
+        package = "openplate[onnxruntime]" if engine == "onnxruntime" else engine
+        raise EngineError(f"engine {engine} is not installed: pip install '{package}'; available: {', '.join(installed) or 'none'}")
     return engine
 
 

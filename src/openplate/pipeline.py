@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_FLOOR, Decimal
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -266,11 +267,17 @@ class Pipeline:
             return Plate("unreadable", None, "no text was found", detection, reading)
         if reading.confidence < self.options.min_confidence:
             width, height = quad_size(detection.quad)
-            reason = f"confidence {reading.confidence:.2f} is under {self.options.min_confidence:.2f}"
+            reason = _unsure(reading.confidence, self.options.min_confidence)
             if height < 12:
                 reason += f"; the plate is small ({width:.0f} × {height:.0f} px)"
             return Plate("unreadable", None, reason, detection, reading)
         return Plate("read", reading.text, None, detection, reading)
+
+
+def _unsure(confidence: float, least: float) -> str:
+    """`least` whole, with two digits or all it has; the confidence cut to as many digits and never rounded up: it always reads as the lower one."""
+    whole = max(f"{least:.2f}", f"{Decimal(str(float(least))):f}", key=len)
+    return f"confidence {Decimal(str(float(confidence))).quantize(Decimal(whole), ROUND_FLOOR):f} is under {whole}"
 
 
 def _plausible(refined: Quad, coarse: Quad) -> bool:

@@ -19,7 +19,7 @@ from openplate.cli import main
 from openplate.cli.read import Pictures, printer, read_all
 from openplate.errors import EngineError
 from openplate.geometry import box_to_quad
-from openplate.pipeline import Options
+from openplate.pipeline import Options, Pipeline
 from openplate.results import CSV_HEADER, photo_as_json
 from openplate.sources import encode_image, read_image
 from openplate.types import Candidate, Detection, EngineReport, Frame, Milliseconds, PhotoResult, Plate, Reading
@@ -306,8 +306,37 @@ def test_error_at_set_up_is_one_line_and_exit_code_1(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--country", "zz"),
+        ("--only", "zz"),
+        ("--engine", "no"),
+        ("--device", "no"),
+        ("--precision", "no"),
+        ("--detector", "no.onnx"),
+        ("--reader", "no.onnx"),
+        ("--formats", "no"),
+    ],
+)
+def test_what_is_not_here_gives_exit_code_1_and_nothing_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str) -> None:
+    monkeypatch.setattr(openplate.pipeline, "Pipeline", Pipeline)
+    result = run("in", option, value)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ")
+    assert value in result.stderr
+
+
+@pytest.mark.parametrize(
     "arguments",
-    [(), ("in", "--json", "--csv"), ("in", "--min-confidence", "2"), ("in", "--threads", "0"), ("in", "--crops", "in/a.png"), ("in", "--no")],
+    [
+        (),
+        ("in", "--json", "--csv"),
+        ("in", "--min-confidence", "2"),
+        ("in", "--threads", "0"),
+        ("in", "--model", "no"),
+        ("in", "--crops", "in/a.png"),
+        ("in", "--no"),
+    ],
 )
 def test_wrong_usage_gives_exit_code_2(folder: Path, fake: type[FakePipeline], arguments: tuple[str, ...]) -> None:
     result = run(*arguments)

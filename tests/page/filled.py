@@ -69,6 +69,30 @@ def fill(store: Store) -> None:
         )
 
 
+def fill_hashed(store: Store) -> None:
+    """Two sightings for a store that keeps hashes: the first one read as A123BC77, the second unreadable."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    for number, text in enumerate(("A123BC77", "B456CA77")):
+        sure = number == 0
+        store.add(
+            NewSighting(
+                id=f"h{number}",
+                camera="gate",
+                source="rtsp://10.0.0.5/stream1",
+                status="read" if sure else "unreadable",
+                text=text if sure else None,
+                confidence=0.97 if sure else 0.4,
+                characters=tuple(Character(c, 0.99) for c in text),
+                candidates=(Candidate(text, 0.97 if sure else 0.4, "RU/1"),),
+                country="RU",
+                format="RU/1",
+                first=now,
+                last=now + timedelta(seconds=number),
+                reasons=() if sure else ("unsure",),
+            )
+        )
+
+
 def write_clip(path: Path) -> Path:
     """A clip of four seconds: the drawn street of `photo`, going past."""
     image = drawn()[0]

@@ -20,7 +20,7 @@ from selenium.webdriver.common.keys import Keys
 
 from openplate.page.texts import ENGLISH, RUSSIAN
 from openplate.serve.settings import ServeSettings
-from tests.page.filled import scene, write_clip
+from tests.page.filled import fill_hashed, scene, write_clip
 from tests.serve.running import Running, photo, plate_text, running
 
 DESKTOP, PHONE = (1200, 900), (390, 844)
@@ -206,6 +206,7 @@ def test_what_is_no_picture_is_told_and_the_next_picture_is_read(page: Page, pic
     broken.write_bytes(photo()[:2000])
     page.open().upload(broken)
     assert page.says("The service refused")
+    assert page.says("broken.jpg: the JPEG picture is cut, its end is missing; copy it again")
     page.upload(picture)
     page.shows_plate(plate_text())
 
@@ -235,6 +236,60 @@ def test_a_fuzzy_search_tells_how_likely_each_match_is(page: Page) -> None:
     page.click(ENGLISH.find, inside=FORM)
     assert page.says(f"{ENGLISH.match} ")
     page.shows_plate(known)
+
+
+def test_on_a_phone_the_ends_of_the_searched_period_stay_together(page: Page) -> None:
+    page.resize(PHONE)
+    page.open("search?lang=ru").click(RUSSIAN.filters)
+    page.one(".st-key-search-status")
+    tops = {name: page.one(f".st-key-search-{name}").location["y"] for name in ("since", "until", "cameras", "lists", "country", "status", "order")}
+    assert sorted(tops, key=lambda name: tops[name]) == list(tops)
+    parts = page.all(".st-key-search-since [data-placeholder]")[:3]
+    assert [page.word_after(one) for one in parts] == ["дд", "мм", "гггг"]
+    page.keep("phone-filters")
+
+
+def test_where_plates_are_hashed_the_search_offers_whole_plates_and_unreadable_ones_say_so(
+    chromium: Any, open_page: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with running(ServeSettings(port=0, data=tmp_path_factory.mktemp("hashed"), workers=1, privacy="hash")) as one:
+        fill_hashed(one.service.store)
+        page = Page(chromium, open_page("--server", one.url))
+        page.resize(DESKTOP)
+        page.open("search")
+        page.wait("two cards", lambda: len(page.all('[class*="st-key-found-"]')) >= 2)
+        half_read, read = (page.one(f".st-key-found-{seq}").text for seq in (2, 1))
+        assert ENGLISH.unreadable in half_read
+        assert ENGLISH.unreadable not in read
+        assert ENGLISH.hashed in half_read and ENGLISH.hashed in read
+        page.one(".st-key-search-how input").click()
+        assert [option.text for option in page.all('[role="option"]')] == [ENGLISH.how_exact]
+        page.one(".st-key-search-how input").send_keys(Keys.ESCAPE)
+        page.type(ENGLISH.plate, "A123BC77")
+        page.click(ENGLISH.find, inside=FORM)
+        assert page.says("1 found")
+        page.keep("hashed")
+        chromium.get("about:blank")
+
+
+def test_a_pattern_among_plates_is_told_and_what_is_below_stays(page: Page, service: Running) -> None:
+    lists = service.service.store.lists
+    lists.create("refused", "watch")
+    page.open("lists")
+    page.choose('[data-testid="stSelectbox"]', "refused")
+    _type_into(page, page.wait("the empty table", lambda: _grid(page, rows=1)), 0, "A*77")
+    page.click(ENGLISH.save)
+    assert page.says("'A*77' has wildcards, a plate has none; choose the kind pattern for it")
+    for stays in (ENGLISH.list_settings, ENGLISH.delete_list, ENGLISH.new_list):
+        assert page.says(stays)
+    assert lists.entries("refused") == []
+    page.keep("refused")
+    lists.remove("refused")
+
+
+def test_kinds_of_lists_are_words_of_the_visitors_language(page: Page) -> None:
+    page.open("lists?lang=ru")
+    page.wait("the list", lambda: page.one('[data-testid="stSelectbox"] input').get_attribute("value") == "residents (пропуск)")
 
 
 def test_a_list_is_edited_in_place(page: Page, service: Running) -> None:
@@ -281,7 +336,7 @@ def test_the_register_is_edited_in_place_and_imported(page: Page, service: Runni
     page.says("vehicles.csv")
     page.click(ENGLISH.import_csv, inside=FORM)
     assert page.says("0 added, 1 updated, 0 as they were.")
-    assert page.says("the plate is empty")
+    assert page.says(dict(ENGLISH.row_faults)["empty"])
     changed = register.get("C555CC77")
     assert changed is not None
     assert changed.make == "Lada"

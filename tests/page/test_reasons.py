@@ -2,23 +2,27 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
-from openplate.page.reasons import plate_reason, row_reason, sighting_reasons
+from openplate.page.reasons import plate_reason, refusal_reason, row_reason, sighting_reasons
 from openplate.page.texts import ENGLISH, RUSSIAN
 from openplate.pipeline import Pipeline
+from openplate.sources import encode_image
 from openplate.store import Store
 from openplate.store.patterns import LONGEST
 from openplate.types import Detection, Reading
+from tests.serve.running import Running, photo
 
 
-def reason(text: str, confidence: float, height: float) -> str:
+def reason(text: str, confidence: float, height: float, least: float = 0.5) -> str:
     """What the pipeline says of a plate of this height."""
     quad = np.array([[0, 0], [50, 0], [50, height], [0, height]], np.float32)
     plate = Pipeline._plate(
-        SimpleNamespace(options=SimpleNamespace(min_confidence=0.5)),  # type: ignore[arg-type]
+        SimpleNamespace(options=SimpleNamespace(min_confidence=least)),  # type: ignore[arg-type]
         Detection(quad, 0.9),
         Reading(text, confidence, (), (), None, None, 1),
     )
@@ -31,10 +35,11 @@ def reason(text: str, confidence: float, height: float) -> str:
     [
         (("A1", 0.45, 20), "уверенность 0.45 ниже 0.50"),
         (("A1", 0.45, 9), "уверенность 0.45 ниже 0.50; номер мал (50 × 9 пикс.)"),
+        (("A1", 0.8476, 20, 0.848), "уверенность 0.847 ниже 0.848"),
         (("", 0.0, 20), "текст не найден"),
     ],
 )
-def test_what_the_pipeline_says_is_said_in_russian(given: tuple[str, float, float], russian: str) -> None:
+def test_what_the_pipeline_says_is_said_in_russian(given: tuple[str, float, float] | tuple[str, float, float, float], russian: str) -> None:
     assert plate_reason(reason(*given), RUSSIAN) == russian
     assert plate_reason(reason(*given), ENGLISH) == reason(*given)
 
@@ -75,3 +80,79 @@ def test_rows_that_are_not_imported_are_told_in_both_languages(tmp_path: Path) -
     assert [row_reason(fault.reason, RUSSIAN) for fault in done.faults] == [told for told in rows.values() if told]
     assert all(row_reason(fault.reason, ENGLISH) != fault.reason for fault in done.faults if " is in line " not in fault.reason)
     assert row_reason("the moon is full", RUSSIAN) == "the moon is full"
+
+
+def refused_by_the_service(service: Running, path: str, body: Any) -> str:
+    """What the service says of a refused call, as the page gets it: of a picture without the name that the client gives it."""
+    if isinstance(body, bytes):
+        answer = httpx.post(service.url + path, **({"files": {"file": ("picture", body)}} if path == "/v1/read" else {"content": body}))
+    else:
+        answer = httpx.get(service.url + path) if body is None else httpx.post(service.url + path, json=body)
+    assert answer.status_code in (409, 422), answer.text
+    return str(answer.json()["detail"]).removeprefix("picture: ")
+
+
+def refusals() -> dict[str, tuple[str, Any, str]]:
+    """Name → path, body, what the page says in Russian."""
+    jpeg, png = photo(), photo(".png")
+    tiny = encode_image(np.zeros((4, 4, 3), np.uint8), ".png")
+    entries = "/v1/lists/residents/entries"
+    letters = "можно буквы, цифры, пробелы, _ и -, первой — буква или цифра; а здесь"
+    return {
+        "cut": ("/v1/read", jpeg[:2000], "снимок JPEG обрезан, конца нет; скопируйте его заново"),
+        "cut PNG": ("/v1/read", png[:2000], "снимок PNG обрезан или повреждён; скопируйте его заново"),
+        "text": ("/v1/read", b"Dear Sir", "это не снимок; сохраните его как JPEG, PNG, WebP, BMP, TIFF или GIF"),
+        "tiny": ("/v1/read", tiny, "у снимка не меньше 8 пикс. по каждой стороне, а здесь 4 × 4; возьмите снимок побольше"),
+        "country": ("/v1/read?country=xx", jpeg, "страна 'XX' неизвестна; коды — RU, DE и подобные"),
+        "short": (
+            "/v1/sightings?plate=H3&how=fuzzy",
+            None,
+            "для поиска похожих в номере нужно не меньше 4 знаков, а здесь 'H3'; ищите часть номера",
+        ),
+        "fuzzy wildcard": (
+            "/v1/sightings?plate=A123*&how=fuzzy",
+            None,
+            "в 'A123*' есть подстановочные знаки; ищите его как шаблон",
+        ),
+        "character": ("/v1/sightings?plate=A(1", None, "'(' — не буква и не цифра: 'A(1'"),
+        "long plate": (f"/v1/sightings?plate={'7' * 40}", None, f"в номере от 1 до {LONGEST} знаков, а здесь '{'7' * 40}'"),
+        "longer plate": (f"/v1/sightings?plate={'7' * 65}", None, "в номере не больше 64 знаков, а здесь 65"),
+        "entry": (
+            entries,
+            [{"pattern": "A*77"}],
+            "в 'A*77' есть подстановочные знаки, в номере их не бывает; выберите вид «шаблон»",
+        ),
+        "expression": (
+            entries,
+            [{"pattern": "A(", "kind": "regex"}],
+            "регулярное выражение 'A(' не годится: missing ): A(",
+        ),
+        "validity": (
+            entries,
+            [{"pattern": "A1", "valid_from": "2027-01-02T00:00:00Z", "valid_until": "2027-01-01T00:00:00Z"}],
+            "'A1': конец раньше начала",
+        ),
+        "list": ("/v1/lists", {"name": "residents", "kind": "allow"}, "список 'residents' уже есть; возьмите другое имя"),
+        "list's name": ("/v1/lists", {"name": "(a", "kind": "allow"}, f"{letters} '(a'"),
+        "list's kind": ("/v1/lists", {"name": "a", "kind": "!"}, f"{letters} '!'"),
+        "camera": (
+            "/v1/cameras",
+            {"name": "Въезд 1", "source": "0"},
+            "в имени камеры латинские буквы, цифры, - и _, первой — буква или цифра; а здесь 'Въезд 1'",
+        ),
+        "camera's long name": ("/v1/cameras", {"name": "a" * 33, "source": "0"}, "в имени не больше 32 знаков, а здесь 33"),
+        "table": ("/v1/register/import", b"number,make\nA1,Lada\n", "в первой строке нужен столбец plate и ни одного дважды; а здесь: number, make"),
+        "encoding": ("/v1/register/import", "plate\nА1\n".encode("cp1251"), "файл не в UTF-8; сохраните его как CSV UTF-8"),
+    }
+
+
+@pytest.mark.parametrize("name", refusals())
+def test_frequent_refusals_are_told_in_both_languages(service: Running, name: str) -> None:
+    path, body, russian = refusals()[name]
+    words = refused_by_the_service(service, path, body)
+    assert refusal_reason(words, RUSSIAN) == russian
+    assert refusal_reason(words, ENGLISH) not in (words, russian)
+
+
+def test_a_refusal_that_the_page_does_not_know_stays_as_it_is() -> None:
+    assert refusal_reason("the moon is full", RUSSIAN) == "the moon is full"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import httpx
+
 from openplate.cli.serve import serve
 from openplate.serve.app import create_app
+from openplate.serve.problems import title_of
 from openplate.serve.routes.read import ReadOptions
 from openplate.serve.settings import ServeSettings, UploadLimits
 
@@ -55,3 +59,9 @@ def test_upload_defaults_of_the_command_are_those_of_the_settings() -> None:
     assert (defaults["max_upload_mb"], defaults["max_pixels"], defaults["max_waiting"]) == (32, limits.max_pixels, limits.max_waiting)
     assert limits.max_body_bytes == 32 * 2**20
     assert (defaults["host"], defaults["port"]) == (ServeSettings().host, ServeSettings().port)
+
+
+def test_problems_of_the_document_are_those_of_the_service(client: httpx.Client) -> None:
+    cut, misspelt = (json.loads(one) for one in re.findall(r"```json\n(.+?)```", TEXT, re.DOTALL))
+    assert cut["title"] == title_of(cut["status"])
+    assert client.post("/v1/read?cuntry=ru", content=b"x").json() == misspelt

@@ -19,7 +19,7 @@ def metric(client: httpx.Client, name: str) -> float:
 
 def test_living_process_says_so(client: httpx.Client) -> None:
     answer = client.get("/healthz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "privacy": "plain"})
 
 
 def test_working_service_is_ready(client: httpx.Client) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -143,3 +144,12 @@ def test_every_answer_with_a_body_has_an_example() -> None:
             if status.startswith("2") and bodies and not examples_in(bodies, components):
                 without.append(name)
     assert without == []
+
+
+def test_page_of_the_description_says_why_it_is_empty_when_its_scripts_cannot_be_loaded(client: httpx.Client) -> None:
+    answer = client.get("/docs")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    shown_until_the_scripts_run = answer.text.partition('<div id="swagger-ui">')[2].partition("</div>")[0]
+    assert "loads its scripts from the internet" in shown_until_the_scripts_run
+    assert client.get("/openapi.json").status_code == 200
+    assert '<a href="openapi.json">' in shown_until_the_scripts_run

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from openplate.errors import ConfigError, EngineError, FormatError, OpenPlateError, SourceError, StoreError, WeightsError
-from openplate.serve.problems import Conflict, TooBusy, status_of
+from openplate.serve.problems import Conflict, TooBusy, status_of, title_of
 from tests.serve.running import Running
 
 
@@ -36,12 +36,28 @@ def test_status_says_whose_fault_it_is(error: OpenPlateError, status: int) -> No
 def test_path_that_there_is_not_is_a_problem(client: httpx.Client) -> None:
     answer = client.get("/nowhere")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
-    assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "Not Found"}
+    detail = "there is nothing at '/nowhere'; /docs and /openapi.json list what there is"
+    assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404, "detail": detail}
 
 
 def test_wrong_method_is_a_problem(client: httpx.Client) -> None:
     answer = client.get("/v1/read")
     assert (answer.status_code, answer.json()["title"]) == (405, "Method Not Allowed")
+    assert answer.json()["detail"] == "'/v1/read' does not take GET; expected POST"
+
+
+@pytest.mark.parametrize(
+    ("status", "title"), [(413, "Content Too Large"), (422, "Unprocessable Content"), (503, "Service Unavailable"), (799, "Error")]
+)
+def test_titles_are_those_of_rfc_9110_whatever_the_version_of_python(status: int, title: str) -> None:
+    assert title_of(status) == title
+
+
+def test_description_and_answers_have_the_same_titles(client: httpx.Client) -> None:
+    answer = client.post("/v1/read", content=b"no picture")
+    assert (answer.status_code, answer.json()["title"]) == (422, "Unprocessable Content")
+    described = client.get("/openapi.json").json()["paths"]["/v1/read"]["post"]["responses"]
+    assert (described["422"]["description"], described["413"]["description"]) == ("Unprocessable Content", "Content Too Large")
 
 
 def test_wrong_values_are_listed(client: httpx.Client) -> None:

@@ -111,7 +111,7 @@ def test_what_is_not_there_is_404(clerk: httpx.Client, path: str) -> None:
     [
         ({"plate": "A1", "how": "fuzzy"}, "at least 4 characters"),
         ({"cursor": "nonsense"}, "cursor"),
-        ({"since": "2027-03-31T00:00:00"}, "timezone"),
+        ({"since": "2027-03-31T00:00:00"}, "a time with a zone"),
         ({"since": "0001-01-01T00:00:00+14:00"}, "1970"),
         ({"min_confidence": "nan"}, "min_confidence"),
         ({"order": "match"}, "fuzzy"),

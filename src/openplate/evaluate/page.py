@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -23,6 +24,8 @@ from openplate.types import EngineReport, Frame, Image, Quad
 
 PICTURE_PX = (420, 150)
 """Largest width and height of a picture of a plate."""
+_WHOLE = re.compile(r"\[[^]]*\](?: of \d+)?|\w+-\w+|\w+ %")
+"""What stays on one line of a cell: an interval, a word with a hyphen, a word and its %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,14 @@ def problem_list(problems: Sequence[str]) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; all cells are text, the first of a row flush left."""
-    head = "".join(f"<th>{escape(h)}</th>" for h in headings)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    """A table; all cells are text, the first of a row flush left. Where room is short, a cell takes several lines, see `_WHOLE`."""
+    head = "".join(f"<th>{_cell(h)}</th>" for h in headings)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cell(text: str) -> str:
+    return _WHOLE.sub(r"<span>\g<0></span>", escape(text))
 
 
 def number_text(value: float | None, digits: int) -> str:

@@ -69,6 +69,7 @@ def words_css(texts: Texts) -> str:
         ('[data-testid="stFileUploaderDropzoneInstructions"] span', texts.choose_limit.format(megabytes=MAX_MEGABYTES)),
         (f"{camera}:not(:has(img)) {shutter}", texts.take_now),
         (f"{camera}:has(img) {shutter}", texts.take_again),
+        *((f'[data-testid="stDateTimeInput"] [data-type="{part}"][data-placeholder]', word) for part, word in texts.date_parts),
     )
     rules = (
         f"{where}{{font-size:0!important}}{where}::after{{content:{json.dumps(text, ensure_ascii=False)};font-size:.95rem}}" for where, text in words

@@ -9,9 +9,9 @@ import streamlit as st
 from openplate.client import Camera, Client, NewCamera, Query
 from openplate.errors import ServiceError
 from openplate.page import session
-from openplate.page.coloured import badge, coloured
+from openplate.page.coloured import badge
 from openplate.page.plain import plain
-from openplate.page.sighting import show_sighting
+from openplate.page.sighting import show_sighting, shown_text
 from openplate.page.texts import Texts
 from openplate.page.vehicle import shown_time
 
@@ -70,7 +70,7 @@ def _show_camera(client: Client, camera: Camera, texts: Texts) -> None:
     if status.error:
         st.caption(plain(texts.last_error.format(error=status.error)))
     for sighting in client.search(Query(cameras=(camera.name,)), size=_LAST_OF_ONE).sightings:
-        text = coloured(sighting.characters) if sighting.status == "read" and any(c.text for c in sighting.characters) else badge(texts.unreadable)
+        text = shown_text(sighting, texts) if sighting.status == "read" else badge(texts.unreadable)
         st.html(f'<div class="op-line"><span class="op-quiet">{_when(sighting.last)}</span>{text}</div>')
 
 
@@ -89,12 +89,14 @@ def _manage(client: Client, cameras: list[Camera], texts: Texts) -> None:
                 source = st.text_input(texts.source, placeholder=camera.source, help=texts.source_help, key=f"source-{name}").strip()
                 country = st.text_input(texts.countries, ", ".join(camera.country), help=texts.countries_help, key=f"country-{name}")
                 if st.form_submit_button(texts.change):
-                    # An address is shown without its password, and therefore only sent when another one was typed in.
-                    client.change_camera(camera.name, {"country": _codes(country)} | ({"source": source} if source else {}))
-                    st.rerun()
+                    with session.told(texts, client.server):
+                        # An address is shown without its password, and therefore only sent when another one was typed in.
+                        client.change_camera(camera.name, {"country": _codes(country)} | ({"source": source} if source else {}))
+                        st.rerun()
             if st.button(texts.remove_sure.format(name=camera.name), key=f"remove-{name}"):
-                client.remove_camera(camera.name)
-                st.rerun()
+                with session.told(texts, client.server):
+                    client.remove_camera(camera.name)
+                    st.rerun()
     with st.expander(texts.add_camera, icon=":material/add:", expanded=not cameras), st.form("add-camera"):
         name = st.text_input(texts.name, help=texts.only_name, key="add-camera-name").strip()
         source = st.text_input(texts.source, help=texts.source_help, key="add-camera-source").strip()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from openplate.client import Client, Entry, NewEntry, PlateList
+from openplate.page import session
 from openplate.page.edited import Edit, Row, cell_time, edit_of, shown_cell_time, table
 from openplate.page.plain import plain
 from openplate.page.texts import Texts
@@ -26,7 +27,7 @@ def show(client: Client, texts: Texts) -> None:
         names = [one.name for one in found]
         chosen = st.session_state.get(_CHOSEN)
         index = names.index(chosen) if chosen in names else 0
-        name = st.selectbox(texts.list, names, index=index, format_func=lambda one: _title(found[names.index(one)]))
+        name = st.selectbox(texts.list, names, index=index, format_func=lambda one: _title(found[names.index(one)], texts))
         st.session_state[_CHOSEN] = name
         _show_list(client, found[names.index(name)], texts)
     else:
@@ -34,15 +35,15 @@ def show(client: Client, texts: Texts) -> None:
     _create(client, texts, expanded=not found)
 
 
-def _title(one: PlateList) -> str:
-    return f"{one.name} ({one.kind})"
+def _title(one: PlateList, texts: Texts) -> str:
+    return f"{one.name} ({texts.kind_of(one.kind)})"
 
 
 def _show_list(client: Client, shown: PlateList, texts: Texts) -> None:
     entries = client.entries(shown.name)
     rows = [_row(entry) for entry in entries]
     st.caption(texts.edit_help)
-    kinds = dict(texts.entry_kinds)
+    kinds = {kind: word for kind, word in texts.entry_kinds if kind == "plate" or not session.hashed(client)}
     # Another draft is another editor: after saving it begins with what the service kept.
     key = f"entries-{shown.name}-{st.session_state.get(_DRAFT, 0)}"
     st.data_editor(
@@ -66,8 +67,9 @@ def _show_list(client: Client, shown: PlateList, texts: Texts) -> None:
         if edit.empty:
             st.info(texts.nothing_changed)
         else:
-            _save(client, shown, {id(row): entry for row, entry in zip(rows, entries, strict=True)}, edit)
-            _again(shown.name)
+            with session.told(texts, client.server):  # what is below stays when an entry is refused
+                _save(client, shown, {id(row): entry for row, entry in zip(rows, entries, strict=True)}, edit)
+                _again(shown.name)
     _settings(client, shown, texts)
 
 
@@ -88,28 +90,34 @@ def _save(client: Client, shown: PlateList, entries: dict[int, Entry], edit: Edi
 def _settings(client: Client, shown: PlateList, texts: Texts) -> None:
     with st.expander(texts.list_settings), st.form(f"list-{shown.name}"):
         left, right = st.columns(2)
-        kind = left.selectbox(texts.kind, _with(shown.kind), index=_with(shown.kind).index(shown.kind), accept_new_options=True, help=texts.kind_help)
+        kinds = list(dict.fromkeys((*_KINDS, shown.kind)))
+        kind = left.selectbox(
+            texts.kind, kinds, index=kinds.index(shown.kind), format_func=texts.kind_of, accept_new_options=True, help=texts.kind_help
+        )
         note = right.text_input(texts.note, shown.note)
         least = left.number_input(texts.list_min_match, 0.02, 1.0, shown.min_match, 0.01)
         days = right.number_input(texts.keep_days, 0.0, 36500.0, shown.keep_days, 1.0, help=texts.keep_days_help)
         if st.form_submit_button(texts.save):
-            client.change_list(shown.name, replace(shown, kind=kind or shown.kind, note=note, min_match=least, keep_days=days))
-            _again(shown.name)
+            with session.told(texts, client.server):
+                client.change_list(shown.name, replace(shown, kind=kind or shown.kind, note=note, min_match=least, keep_days=days))
+                _again(shown.name)
     with st.expander(texts.delete_list):
         if st.button(texts.delete_sure.format(name=plain(shown.name)), key=f"delete-{shown.name}"):
-            client.remove_list(shown.name)
-            _again(None)
+            with session.told(texts, client.server):
+                client.remove_list(shown.name)
+                _again(None)
 
 
 def _create(client: Client, texts: Texts, *, expanded: bool) -> None:
     with st.expander(texts.new_list, expanded=expanded, icon=":material/add:"), st.form("new-list", clear_on_submit=True):
         left, right = st.columns(2)
         name = left.text_input(texts.name, key="new-list-name").strip()
-        kind = right.selectbox(texts.kind, _KINDS, accept_new_options=True, help=texts.kind_help, key="new-list-kind")
+        kind = right.selectbox(texts.kind, _KINDS, format_func=texts.kind_of, accept_new_options=True, help=texts.kind_help, key="new-list-kind")
         note = st.text_input(texts.note, key="new-list-note")
         if st.form_submit_button(texts.create) and name:
-            client.create_list(PlateList(name, kind or _KINDS[0], note))
-            _again(name)
+            with session.told(texts, client.server):
+                client.create_list(PlateList(name, kind or _KINDS[0], note))
+                _again(name)
 
 
 def _again(chosen: str | None) -> None:
@@ -121,10 +129,6 @@ def _again(chosen: str | None) -> None:
     else:
         st.session_state[_CHOSEN] = chosen
     st.rerun()
-
-
-def _with(kind: str) -> list[str]:
-    return list(dict.fromkeys((*_KINDS, kind)))
 
 
 def _row(entry: Entry) -> Row:

@@ -54,12 +54,12 @@ def show(client: Client, texts: Texts) -> None:
     file = taken or uploaded
     if file is None:
         return
-    read = _read(client, file.getvalue(), tuple(code.strip() for code in countries.split(",") if code.strip()), texts)
+    read = _read(client, file.name, file.getvalue(), tuple(code.strip() for code in countries.split(",") if code.strip()), texts)
     if read is not None:
         _show(client, read, texts)
 
 
-def _read(client: Client, data: bytes, countries: tuple[str, ...], texts: Texts) -> _Read | None:
+def _read(client: Client, name: str, data: bytes, countries: tuple[str, ...], texts: Texts) -> _Read | None:
     digest = hashlib.sha256(data + ",".join(countries).encode()).hexdigest()
     known: _Read | None = st.session_state.get(_READ)
     if known is not None and known.digest == digest:
@@ -71,13 +71,18 @@ def _read(client: Client, data: bytes, countries: tuple[str, ...], texts: Texts)
     except ServiceError as error:
         if error.status not in (413, 422, 503):
             raise
-        refused(error.status, str(error), texts)
+        _refused(name, error.status, str(error), texts)
         return None
     except OpenPlateError as error:
-        refused(422, str(error), texts)
+        _refused(name, 422, str(error), texts)
         return None
     st.session_state[_READ] = read = _Read(digest, results, picture, plates, places)
     return read
+
+
+def _refused(name: str, status: int, words: str, texts: Texts) -> None:
+    """Tell why a file was refused: the service knows it as a picture alone, the visitor by its name."""
+    refused(status, words.removeprefix("picture: "), texts, of=name if words.startswith("picture: ") else "")
 
 
 def _pictures(data: bytes, result: PhotoResult) -> tuple[bytes, list[tuple[Plate, bytes]], list[bytes]]:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import streamlit as st
 
 from openplate.client import Client, Import, Vehicle
-from openplate.page.edited import Row, cell_time, edit_of, shown_cell_time, table
+from openplate.page import session
+from openplate.page.edited import Edit, Row, cell_time, edit_of, shown_cell_time, table
 from openplate.page.plain import plain
 from openplate.page.reasons import row_reason
 from openplate.page.texts import Texts
@@ -63,13 +64,18 @@ def _edit(client: Client, vehicles: list[Vehicle], texts: Texts) -> None:
     if edit.empty:
         st.info(texts.nothing_changed)
         return
+    with session.told(texts, client.server):  # what is below stays when a vehicle is refused
+        _save(client, edit)
+        st.session_state[_DRAFT] = st.session_state.get(_DRAFT, 0) + 1
+        st.session_state[_SAVED] = True
+        st.rerun()
+
+
+def _save(client: Client, edit: Edit) -> None:
     kept = {client.put_vehicle(_vehicle(row)).plate for row in (*(after for _, after in edit.changed), *edit.added)}
     for row in (*(before for before, _ in edit.changed), *edit.removed):
         if row["plate"] not in kept:
             client.remove_vehicle(row["plate"])
-    st.session_state[_DRAFT] = st.session_state.get(_DRAFT, 0) + 1
-    st.session_state[_SAVED] = True
-    st.rerun()
 
 
 def _turn(vehicles: list[Vehicle], after: str, texts: Texts) -> None:
@@ -90,9 +96,10 @@ def _import(client: Client, texts: Texts) -> None:
             st.caption(texts.import_help)
             pressed = st.form_submit_button(texts.import_csv)
         if pressed and file is not None:
-            st.session_state[_IMPORTED] = client.import_register(file.getvalue())
-            st.session_state[_DRAFT] = st.session_state.get(_DRAFT, 0) + 1
-            st.rerun()  # the table above shows what was imported
+            with session.told(texts, client.server):
+                st.session_state[_IMPORTED] = client.import_register(file.getvalue())
+                st.session_state[_DRAFT] = st.session_state.get(_DRAFT, 0) + 1
+                st.rerun()  # the table above shows what was imported
         if done is not None:
             _tell(done, texts)
 

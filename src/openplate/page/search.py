@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from openplate.client import Client, How, Query, Status, StoredSighting
+from openplate.client import Client, How, Order, Query, Status, StoredSighting
+from openplate.page import session
 from openplate.page.sighting import show_sighting
 from openplate.page.texts import Texts
 
@@ -45,28 +46,34 @@ def _show_found(client: Client, found: list[StoredSighting], texts: Texts) -> No
 
 
 def _form(client: Client, texts: Texts) -> Query | None:
-    """The query when it was just asked, None otherwise."""
+    """The query when it was just asked, None otherwise. Where plates are hashed, only whole plates can be searched for."""
+    hashed = session.hashed(client)
     hows: dict[How, str] = {
         "contains": texts.how_contains, "exact": texts.how_exact, "wildcard": texts.how_wildcard, "fuzzy": texts.how_fuzzy
     }  # fmt: skip
-    statuses: dict[Status | None, str] = {None: texts.any, "read": texts.read, "unreadable": texts.half_read}
+    if hashed:
+        hows = {"exact": texts.how_exact}
+    orders: dict[Order, str] = {"time": texts.order_time} if hashed else {"time": texts.order_time, "match": texts.order_match}
+    statuses: dict[Status | None, str] = {None: texts.any_status, "read": texts.read, "unreadable": texts.half_read}
     with st.form("search"):
         left, right = st.columns([2, 1])
-        plate = left.text_input(texts.plate, help=texts.plate_help, key="search-plate").strip()
+        plate = left.text_input(texts.plate, help=texts.plate_help_hashed if hashed else texts.plate_help, key="search-plate").strip()
         how = right.selectbox(texts.how, list(hows), format_func=lambda one: hows[one], key="search-how")
         with st.expander(texts.filters):
-            first, second, third = st.columns(3)
-            since = first.datetime_input(texts.since, value=None, help=texts.times_are, key="search-since")
-            until = second.datetime_input(texts.until, value=None, help=texts.times_are, key="search-until")
-            confidence = third.slider(texts.min_confidence, 0.0, 1.0, 0.0, 0.01, key="search-confidence")
-            cameras = first.multiselect(texts.camera, _cameras(client), help=texts.camera_help, placeholder=texts.any, key="search-cameras")
-            lists = second.multiselect(texts.list, [one.name for one in client.lists()], placeholder=texts.any, key="search-lists")
-            country = third.text_input(texts.country, placeholder=texts.any, key="search-country")
-            status = first.selectbox(texts.status, list(statuses), format_func=lambda one: statuses[one], key="search-status")
-            order = second.selectbox(
-                texts.order, ["time", "match"], format_func=lambda one: texts.order_time if one == "time" else texts.order_match, key="search-order"
-            )
-            edits = third.selectbox(texts.edits, [0, 1, 2], index=1, help=texts.how_fuzzy, key="search-edits")
+            # Row by row: on a phone, where columns follow one another, what belongs together stays together.
+            left, right = st.columns(2)
+            since = left.datetime_input(texts.since, value=None, format=texts.date_format, help=texts.times_are, key="search-since")
+            until = right.datetime_input(texts.until, value=None, format=texts.date_format, help=texts.times_are, key="search-until")
+            left, middle, right = st.columns(3)
+            cameras = left.multiselect(texts.camera, _cameras(client), help=texts.camera_help, placeholder=texts.any_camera, key="search-cameras")
+            lists = middle.multiselect(texts.list, [one.name for one in client.lists()], placeholder=texts.any_list, key="search-lists")
+            country = right.text_input(texts.country, placeholder=texts.any_country, key="search-country")
+            left, right = st.columns(2)
+            status = left.selectbox(texts.status, list(statuses), format_func=lambda one: statuses[one], key="search-status")
+            confidence = right.slider(texts.min_confidence, 0.0, 1.0, 0.0, 0.01, key="search-confidence")
+            left, right = st.columns(2)
+            order = left.selectbox(texts.order, list(orders), format_func=lambda one: orders[one], key="search-order")
+            edits = 1 if hashed else right.selectbox(texts.edits, [0, 1, 2], index=1, help=texts.how_fuzzy, key="search-edits")
         pressed = st.form_submit_button(texts.find, type="primary", icon=":material/search:")
     if not pressed:
         return None

@@ -11,11 +11,12 @@ import streamlit as st
 from openplate.client import Client
 from openplate.errors import ServiceError
 from openplate.page.plain import plain
+from openplate.page.reasons import refusal_reason
 from openplate.page.settings import PageSettings
 from openplate.page.texts import TEXTS, Language, Texts, preferred
 
 _FORM_PX = 480
-_LANGUAGE, _KEY, _CLIENT = "openplate_language", "openplate_key", "openplate_client"
+_LANGUAGE, _KEY, _CLIENT, _PRIVACY = "openplate_language", "openplate_key", "openplate_client", "openplate_privacy"
 
 
 def language() -> Language:
@@ -55,6 +56,13 @@ def signed_in(settings: PageSettings) -> Client | None:
     return None
 
 
+def hashed(client: Client) -> bool:
+    """Whether the service keeps hashes in place of plates. That never changes; the service is asked once a visit."""
+    if _PRIVACY not in st.session_state:
+        st.session_state[_PRIVACY] = client.privacy()
+    return bool(st.session_state[_PRIVACY] == "hash")
+
+
 def sign_in_form(settings: PageSettings, texts: Texts) -> None:
     """The form in which visitors give their key."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -91,6 +99,7 @@ def forget() -> None:
     """End the visitor's session with the service."""
     client = st.session_state.pop(_CLIENT, None)
     st.session_state.pop(_KEY, None)
+    st.session_state.pop(_PRIVACY, None)
     if client is not None:
         client.close()
 
@@ -115,14 +124,15 @@ def tell(error: ServiceError, texts: Texts, server: str) -> None:
         st.error(texts.key_unknown)
         st.button(texts.sign_in, key="sign-in-again")
     elif error.status == 403:
-        st.error(_with_words(texts.not_allowed, str(error)))
+        st.error(_with_words(texts.not_allowed, refusal_reason(str(error), texts)))
     else:
         refused(error.status, str(error), texts)
 
 
-def refused(status: int, words: str, texts: Texts) -> None:
-    """Say of which kind a refusal is in the visitor's language, and below it the service's own words."""
-    st.error(_with_words(texts.failed.format(reason=texts.refusal_of(status)), words))
+def refused(status: int, words: str, texts: Texts, of: str = "") -> None:
+    """Say of which kind a refusal is in the visitor's language, and below it the reason; `of` names the file that was refused."""
+    reason = refusal_reason(words, texts)
+    st.error(_with_words(texts.failed.format(reason=texts.refusal_of(status)), f"{of}: {reason}" if of else reason))
 
 
 def _with_words(sentence: str, words: str) -> str:

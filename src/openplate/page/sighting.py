@@ -26,7 +26,7 @@ def show_sighting(client: Client, sighting: StoredSighting, texts: Texts, key: s
         with left:
             _show_crop(client, sighting, texts)
         with right, st.container(gap="xxsmall"):
-            st.html(_text(sighting, texts))
+            st.html(shown_text(sighting, texts))
             st.caption(_facts(sighting, texts))
             if sighting.reasons:
                 st.caption(texts.unreadable_why.format(reason=plain(sighting_reasons(sighting.reasons, texts))))
@@ -39,10 +39,11 @@ def show_sighting(client: Client, sighting: StoredSighting, texts: Texts, key: s
                 _show_evidence(client, sighting, texts, f"{key}-evidence-{sighting.seq}")
 
 
-def _text(sighting: StoredSighting, texts: Texts) -> str:
-    hashed = (sighting.text or "").startswith("h:") or any(c.text.startswith("h:") for c in sighting.candidates)
-    if hashed:
-        return badge(f"{texts.hashed} {(sighting.text or sighting.candidates[0].text)[2:10]}")
+def shown_text(sighting: StoredSighting, texts: Texts) -> str:
+    """A sighting's plate as HTML: its characters in colours, or the beginning of its hash; a word says that it is unreadable."""
+    best = sighting.text or (sighting.candidates[0].text if sighting.candidates else "")
+    if best.startswith("h:"):
+        return ("" if sighting.status == "read" else badge(texts.unreadable)) + badge(f"{texts.hashed} {best[2:10]}")
     if sighting.status == "read":
         return coloured(sighting.characters)
     guess = coloured(sighting.characters) if sighting.characters else ""

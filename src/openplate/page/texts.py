@@ -34,6 +34,7 @@ class Texts:
     not_allowed: str
     failed: str
     refusals: tuple[tuple[str, str], ...]
+    refusal_words: tuple[tuple[str, str], ...]
     again: str
 
     # A picture
@@ -116,6 +117,7 @@ class Texts:
     # Search
     plate: str
     plate_help: str
+    plate_help_hashed: str
     how: str
     how_contains: str
     how_exact: str
@@ -126,7 +128,12 @@ class Texts:
     since: str
     until: str
     times_are: str
-    any: str
+    any_camera: str
+    any_list: str
+    any_country: str
+    any_status: str
+    date_format: str
+    date_parts: tuple[tuple[str, str], ...]
     order: str
     order_time: str
     order_match: str
@@ -143,6 +150,7 @@ class Texts:
     new_list: str
     kind: str
     kind_help: str
+    list_kinds: tuple[tuple[str, str], ...]
     note: str
     list_min_match: str
     keep_days: str
@@ -201,6 +209,10 @@ class Texts:
         known = dict(self.refusals)
         return known.get(str(status)) or known["500" if status >= 500 else "400"]
 
+    def kind_of(self, kind: str) -> str:
+        """What the page calls a list's kind; a word of the user's stays as it is."""
+        return dict(self.list_kinds).get(kind, kind)
+
     def state_of(self, state: str) -> str:
         """What the page calls a camera's state; one that it does not know stays as it is."""
         return dict(self.states).get(state, state)
@@ -233,6 +245,35 @@ ENGLISH = Texts(
         ("422", "something in it is wrong"),
         ("503", "it is busy now; try again in a moment"),
         ("500", "it failed; whoever runs it finds the reason in its log"),
+    ),
+    refusal_words=(
+        ("cut", "the {kind} picture is cut, its end is missing; copy it again"),
+        ("damaged", "the {kind} picture is cut or damaged; copy it again"),
+        ("empty", "the file is empty; copy it again"),
+        ("no_picture", "this is no picture; save it as {kinds} or {last}"),
+        ("small", "a picture has at least {least} px on each side, this one has {width} × {height}; take a larger one"),
+        ("large", "a picture has at most {most} pixels, this one has {width} × {height}; save it smaller"),
+        ("frames", "a file has at most {most} pictures, this one has more; split it"),
+        ("bytes", "a picture has at most {most} bytes, this one has more; save it smaller"),
+        ("waiting", "too many pictures wait"),
+        ("country", "country {code} is not known; codes are RU, DE and the like"),
+        ("short", "for look-alikes a plate needs at least {least} characters, this is {plate}; search for a part of it"),
+        ("character", "{character} is neither a letter nor a digit: {plate}"),
+        ("length", "a plate has 1 to {most} characters, this is {plate}"),
+        ("long", "a plate has at most {most} characters, these are {got}"),
+        ("entry_wildcard", "{plate} has wildcards, a plate has none; choose the kind pattern for it"),
+        ("wildcard", "{plate} has wildcards; search for it as a pattern"),
+        ("hashed", "only hashes of plates are kept: search for a whole plate, exactly"),
+        ("entry_hashed", "only hashes of plates are kept: an entry is a whole plate, this is {plate}"),
+        ("regex", "{pattern} is no regular expression that can be used: {reason}"),
+        ("validity", "{plate}: it ends before it begins"),
+        ("list_exists", "there is a list {name} already; take another name"),
+        ("list_word", "expected letters, digits, blanks, _ and -, beginning with a letter or a digit; this is {word}"),
+        ("camera_name", "a camera's name has letters a-z, digits, - and _, and begins with a letter or a digit; this is {name}"),
+        ("name_long", "a name has at most {most} characters, this one has {got}"),
+        ("role", "your key has the role {has}, this needs the role {needed}"),
+        ("columns", "the first line needs the column plate, and none twice; this is: {got}"),
+        ("utf8", "the file is not in UTF-8; save it as CSV UTF-8"),
     ),
     again="Try again",
     drop="Drop a picture, choose one, or paste it with Ctrl+V",
@@ -323,6 +364,7 @@ ENGLISH = Texts(
     only_name="Letters a-z, digits, - and _",
     plate="Plate",
     plate_help="Empty: all plates.",
+    plate_help_hashed="The whole plate: only hashes of plates are kept. Empty: all plates.",
     how="How",
     how_contains="a part of it",
     how_exact="exactly",
@@ -333,7 +375,12 @@ ENGLISH = Texts(
     since="From",
     until="Until",
     times_are="Times are UTC.",
-    any="any",
+    any_camera="any",
+    any_list="any",
+    any_country="any",
+    any_status="any",
+    date_format="YYYY-MM-DD",
+    date_parts=(("year", "yyyy"), ("month", "mm"), ("day", "dd")),
     order="Order",
     order_time="newest first",
     order_match="surest first",
@@ -348,6 +395,7 @@ ENGLISH = Texts(
     new_list="New list",
     kind="Kind",
     kind_help="allow, watch, block, or a word of yours",
+    list_kinds=(("allow", "allow"), ("watch", "watch"), ("block", "block")),
     note="Note",
     list_min_match="Counts from a probability of",
     keep_days="Keep sightings for days",
@@ -433,6 +481,35 @@ RUSSIAN = Texts(
         ("422", "в присланном что-то неверно"),
         ("503", "он сейчас занят; попробуйте чуть позже"),
         ("500", "у него сбой; причина — в его журнале"),
+    ),
+    refusal_words=(
+        ("cut", "снимок {kind} обрезан, конца нет; скопируйте его заново"),
+        ("damaged", "снимок {kind} обрезан или повреждён; скопируйте его заново"),
+        ("empty", "файл пуст; скопируйте его заново"),
+        ("no_picture", "это не снимок; сохраните его как {kinds} или {last}"),
+        ("small", "у снимка не меньше {least} пикс. по каждой стороне, а здесь {width} × {height}; возьмите снимок побольше"),
+        ("large", "в снимке не больше {most} пикселей, а здесь {width} × {height}; сохраните его поменьше"),
+        ("frames", "в файле не больше {most} снимков, а здесь больше; разделите файл"),
+        ("bytes", "в снимке не больше {most} байт, а здесь больше; сохраните его поменьше"),
+        ("waiting", "слишком много снимков в очереди"),
+        ("country", "страна {code} неизвестна; коды — RU, DE и подобные"),
+        ("short", "для поиска похожих в номере нужно не меньше {least} знаков, а здесь {plate}; ищите часть номера"),
+        ("character", "{character} — не буква и не цифра: {plate}"),
+        ("length", "в номере от 1 до {most} знаков, а здесь {plate}"),
+        ("long", "в номере не больше {most} знаков, а здесь {got}"),
+        ("entry_wildcard", "в {plate} есть подстановочные знаки, в номере их не бывает; выберите вид «шаблон»"),
+        ("wildcard", "в {plate} есть подстановочные знаки; ищите его как шаблон"),
+        ("hashed", "хранятся только хеши номеров: ищите номер целиком, точно"),
+        ("entry_hashed", "хранятся только хеши номеров: запись — номер целиком, а здесь {plate}"),
+        ("regex", "регулярное выражение {pattern} не годится: {reason}"),
+        ("validity", "{plate}: конец раньше начала"),
+        ("list_exists", "список {name} уже есть; возьмите другое имя"),
+        ("list_word", "можно буквы, цифры, пробелы, _ и -, первой — буква или цифра; а здесь {word}"),
+        ("camera_name", "в имени камеры латинские буквы, цифры, - и _, первой — буква или цифра; а здесь {name}"),
+        ("name_long", "в имени не больше {most} знаков, а здесь {got}"),
+        ("role", "у вашего ключа роль {has}, а нужна роль {needed}"),
+        ("columns", "в первой строке нужен столбец plate и ни одного дважды; а здесь: {got}"),
+        ("utf8", "файл не в UTF-8; сохраните его как CSV UTF-8"),
     ),
     again="Ещё раз",
     drop="Перетащите снимок, выберите файл или вставьте его: Ctrl+V",
@@ -523,6 +600,7 @@ RUSSIAN = Texts(
     only_name="Латинские буквы, цифры, - и _",
     plate="Номер",
     plate_help="Пусто — все номера.",
+    plate_help_hashed="Номер целиком: хранятся только хеши номеров. Пусто — все номера.",
     how="Как искать",
     how_contains="часть номера",
     how_exact="точно",
@@ -533,7 +611,12 @@ RUSSIAN = Texts(
     since="С",
     until="По",
     times_are="Время — UTC.",
-    any="любой",
+    any_camera="любая",
+    any_list="любой",
+    any_country="любая",
+    any_status="любое",
+    date_format="DD.MM.YYYY",
+    date_parts=(("year", "гггг"), ("month", "мм"), ("day", "дд")),
     order="Порядок",
     order_time="сначала новые",
     order_match="сначала вероятные",
@@ -547,7 +630,8 @@ RUSSIAN = Texts(
     list="Список",
     new_list="Новый список",
     kind="Вид",
-    kind_help="allow (пропуск), watch (наблюдение), block (запрет) или своё слово",
+    kind_help="пропуск, наблюдение, запрет или своё слово",
+    list_kinds=(("allow", "пропуск"), ("watch", "наблюдение"), ("block", "запрет")),
     note="Заметка",
     list_min_match="Считать с вероятности",
     keep_days="Хранить проезды, дней",

@@ -95,8 +95,7 @@ def only_known_parameters(request: Request) -> None:
     known = _parameters(route.dependant)
     unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
     if known and unknown:
-        message = f"there is no such parameter; expected some of {', '.join(sorted(known))}"
-        raise RequestValidationError([{"loc": ("query", name), "msg": message, "type": "unknown"} for name in unknown])
+        raise RequestValidationError([{"loc": ("query", name), "msg": "unknown", "type": "extra_forbidden"} for name in unknown])
 
 
 def _parameters(call: Dependant) -> set[str]:

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from openplate import __version__
 from openplate.serve.access import only_known_parameters
-from openplate.serve.description import describe
+from openplate.serve.description import describe, docs_page
 from openplate.serve.limits import BodyLimits
 from openplate.serve.problems import add_problem_handlers
 from openplate.serve.routes import actions, cameras, compatible, events, health, lists, read, register, sightings
@@ -33,10 +33,11 @@ def create_app(settings: ServeSettings, ready: Service | None = None) -> FastAPI
         finally:
             await service.stop()
 
-    app = FastAPI(title="OpenPlate", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="OpenPlate", version=__version__, lifespan=lifespan, docs_url=None)
     add_problem_handlers(app)
     app.add_middleware(BodyLimits, limits=settings.limits)
     for routes in _ROUTES:
         app.include_router(routes.router, dependencies=[] if routes is compatible else [Depends(only_known_parameters)])
     describe(app, settings)
+    app.add_api_route("/docs", docs_page, include_in_schema=False)
     return app

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
 
-from openplate.serve.problems import MEDIA_TYPE
+from openplate.serve.problems import MEDIA_TYPE, title_of
 from openplate.serve.settings import ServeSettings
 
 _DETAILS = {
@@ -23,6 +24,11 @@ _DETAILS = {
 }
 _OWN_ERRORS = {("/readyz", "503")}
 """Answers that are no problems although their status says error."""
+_PLACE = '<div id="swagger-ui">'
+_WITHOUT_SCRIPTS = """<p style="margin: 2em; font-family: sans-serif">
+This page loads its scripts from the internet. If nothing else appears here, the browser cannot reach it, or runs no scripts:
+<a href="openapi.json">openapi.json</a> describes the same calls.
+</p>"""
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -38,6 +44,12 @@ def describe(app: FastAPI, settings: ServeSettings) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI's documentation shows
 
 
+async def docs_page() -> HTMLResponse:
+    """The description as a page on which calls can be tried. Its scripts come from the internet; until they run, the page says so."""
+    page = bytes(get_swagger_ui_html(openapi_url="openapi.json", title="OpenPlate").body).decode()
+    return HTMLResponse(page.replace(_PLACE, _PLACE + _WITHOUT_SCRIPTS))
+
+
 def _described(description: dict[str, Any], keyless: bool) -> dict[str, Any]:
     for path, calls in description["paths"].items():
         for call in calls.values():
@@ -49,7 +61,7 @@ def _described(description: dict[str, Any], keyless: bool) -> dict[str, Any]:
                     answers.setdefault(status, {})
             for status, answer in answers.items():
                 if int(status) >= 400 and (path, status) not in _OWN_ERRORS:
-                    answer["description"] = HTTPStatus(int(status)).phrase
+                    answer["description"] = title_of(int(status))
                     answer["content"] = {MEDIA_TYPE: {"schema": _PROBLEM, "example": _example(int(status))}}
     # FastAPI's own form of errors, which is never sent.
     for name in ("HTTPValidationError", "ValidationError"):
@@ -58,4 +70,4 @@ def _described(description: dict[str, Any], keyless: bool) -> dict[str, Any]:
 
 
 def _example(status: int) -> dict[str, Any]:
-    return {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": _DETAILS[status]}
+    return {"type": "about:blank", "title": title_of(status), "status": status, "detail": _DETAILS[status]}

@@ -14,11 +14,15 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from openplate.errors import EngineError, OpenPlateError, StoreError, WeightsError
+from openplate.serve.faults import Where, faults_of, names_beside
 from openplate.serve.logged import without_plate
 from openplate.serve.schemas import Fault, Problem
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger("openplate.serve")
+_LONGEST_PATH = 200
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""As RFC 9110 has them; older versions of Python have older words."""
 
 
 class TooBusy(OpenPlateError):
@@ -37,7 +41,7 @@ def problem_response(
     status: int, detail: str, faults: tuple[Fault, ...] = (), headers: Mapping[str, str] | None = None, path: str = ""
 ) -> JSONResponse:
     """A problem as an answer; under the CodeProject.AI path it has that format's keys too."""
-    body: dict[str, Any] = Problem(title=_title(status), status=status, detail=detail, errors=list(faults)).model_dump(exclude_defaults=True)
+    body: dict[str, Any] = Problem(title=title_of(status), status=status, detail=detail, errors=list(faults)).model_dump(exclude_defaults=True)
     body = {"type": "about:blank"} | body
     if path.startswith("/v1/vision/"):
         body |= {"success": False, "error": detail, "code": status}
@@ -46,7 +50,7 @@ def problem_response(
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of a call's errors: `responses={**problems(401, 404)}`."""
-    return {status: {"model": Problem, "description": _title(status)} for status in statuses}
+    return {status: {"model": Problem, "description": title_of(status)} for status in statuses}
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -83,13 +87,30 @@ async def _expected(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = tuple(Fault(where=".".join(str(part) for part in one["loc"]), message=str(one["msg"])) for one in error.errors())
+    faults = faults_of(error.errors(), lambda where: _names_beside(request, where))
     return problem_response(422, "; ".join(f"{f.where}: {f.message}" for f in faults[:5]), faults, path=request.url.path)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteHTTPException)
-    return problem_response(error.status_code, str(error.detail), headers=error.headers, path=request.url.path)
+    detail = str(error.detail)
+    if error.status_code in (404, 405) and detail == title_of(error.status_code):  # the application has no such call, and nobody said more
+        detail = _no_such_call(request, error)
+    return problem_response(error.status_code, detail, headers=error.headers, path=request.url.path)
+
+
+def _no_such_call(request: Request, error: StarletteHTTPException) -> str:
+    path = request.url.path[:_LONGEST_PATH]
+    if error.status_code == 404:
+        return f"there is nothing at {path!r}; /docs and /openapi.json list what there is"
+    return f"{path!r} does not take {request.method}; expected {(error.headers or {}).get('Allow', 'another method')}"
+
+
+def _names_beside(request: Request, where: Where) -> set[str]:
+    path = getattr(request.scope.get("route"), "path_format", "")
+    description = request.app.openapi()
+    call = description["paths"].get(path, {}).get(request.method.lower(), {})
+    return names_beside(call, description["components"]["schemas"], where)
 
 
 async def _gone(request: Request, error: Exception) -> JSONResponse:
@@ -101,7 +122,10 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     return problem_response(500, "the service failed; its log says why", path=request.url.path)
 
 
-def _title(status: int) -> str:
+def title_of(status: int) -> str:
+    """The name of an HTTP status."""
+    if status in _TITLES:
+        return _TITLES[status]
     try:
         return HTTPStatus(status).phrase
     except ValueError:

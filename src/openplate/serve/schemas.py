@@ -11,7 +11,7 @@ class Fault(BaseModel):
     """One wrong value of a request."""
 
     where: str = Field(examples=["query.min_confidence"])
-    message: str = Field(examples=["Input should be less than or equal to 1"])
+    message: str = Field(examples=["expected at most 1, got '7'"])
 
 
 class Problem(BaseModel):

@@ -12,13 +12,14 @@ from openplate.serve.actions import MQTT, WEBHOOK, Actions, Broker, NotSent, Wan
 from openplate.serve.problems import not_found
 from openplate.serve.schemas import Problem
 from openplate.serve.service import Service
+from openplate.serve.spelling import HOST, LINE, NAME, TOPIC, WITHOUT_NUL
 from openplate.serve.upkeep import keep_for, kept_for
 from openplate.store import Retention
 
 router = APIRouter(tags=["actions"], dependencies=[require("admin")], responses={422: {"model": Problem}})
 HookName = Annotated[str, Path(min_length=1, max_length=40, examples=["barrier"])]
-Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]], Field(max_length=100)]
-Text = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f]*$")]
+Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=100, pattern=WITHOUT_NUL)]], Field(max_length=100)]
+Text = Annotated[str, Field(max_length=300, pattern=LINE)]
 _EXAMPLE_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -68,12 +69,12 @@ class WebhookOut(BaseModel):
 class BrokerIn(WantedIn):
     """The MQTT broker that gets messages."""
 
-    host: str = Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:-]+$", examples=["10.0.0.2"])
+    host: str = Field(min_length=1, max_length=253, pattern=HOST, examples=["10.0.0.2"])
     port: int = Field(default=1883, ge=1, le=65535)
     username: Text | None = None
     password: Text | None = Field(default=None, description="left out, the old one stays")
     tls: bool = False
-    prefix: str = Field(default="openplate", min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", examples=["frigate"])
+    prefix: str = Field(default="openplate", min_length=1, max_length=100, pattern=TOPIC, examples=["frigate"])
 
 
 class BrokerOut(BaseModel):
@@ -138,7 +139,7 @@ def webhook(service: TheService, name: HookName) -> WebhookOut:
 @router.put("/v1/webhooks/{name}")
 def put_webhook(
     service: TheService,
-    name: Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["barrier"])],
+    name: Annotated[str, Path(min_length=1, max_length=40, pattern=NAME, examples=["barrier"])],
     new: WebhookIn,
 ) -> WebhookOut:
     """Add a webhook, or replace it."""

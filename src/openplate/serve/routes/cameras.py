@@ -16,6 +16,7 @@ from openplate.serve.problems import not_found
 from openplate.serve.reading import Hints
 from openplate.serve.schemas import Problem
 from openplate.serve.service import Service
+from openplate.serve.spelling import NAME, SOME_LINE
 from openplate.serve.stored import Moment
 
 router = APIRouter(prefix="/v1/cameras", tags=["cameras"], responses={422: {"model": Problem}})
@@ -28,7 +29,7 @@ Source = Annotated[
     Field(
         min_length=1,
         max_length=2000,
-        pattern=r"^[^\x00-\x1f]+$",
+        pattern=SOME_LINE,
         examples=["rtsp://user:password@10.0.0.5/stream1"],
         description="an address, a webcam's number, or a video file or folder on the server",
     ),
@@ -41,7 +42,7 @@ class CameraIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", examples=["gate"], description="begins its sightings' ids")
+    name: str = Field(min_length=1, max_length=32, pattern=NAME, examples=["gate"], description="begins its sightings' ids")
     source: Source
     country: Codes = Field(default=[], examples=[["ru", "kz"]], description="countries to expect")
     only: Codes = Field(default=[], description="countries to allow")

@@ -22,9 +22,10 @@ openplate_pictures_read_total 1520.0
 
 
 class Health(BaseModel):
-    """The process lives."""
+    """The process lives. Where `privacy` is "hash", hashes stand for plates everywhere, and only whole plates can be searched for."""
 
     status: Literal["ok"] = Field(examples=["ok"])
+    privacy: Literal["plain", "hash"] = Field(examples=["plain"])
 
 
 class Readiness(BaseModel):
@@ -35,9 +36,9 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz")
-async def healthz() -> Health:
-    """The process answers."""
-    return Health(status="ok")
+async def healthz(service: TheService) -> Health:
+    """The process answers, and says whether it keeps plates or hashes of them."""
+    return Health(status="ok", privacy=service.settings.privacy)
 
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness, "description": "A part does not work"}})

@@ -13,19 +13,18 @@ from openplate.serve.access import TheService, require
 from openplate.serve.problems import not_found
 from openplate.serve.schemas import Problem
 from openplate.serve.service import Service
+from openplate.serve.spelling import KIND, LIST_NAME, WITHOUT_NUL
 from openplate.serve.stored import Moment
 from openplate.store import Entry, NewEntry, PlateList
+from openplate.store.patterns import WILDCARDS
 
 router = APIRouter(prefix="/v1/lists", tags=["lists"], responses={422: {"model": Problem}})
 _LARGEST_ID = 2**63 - 1
-_NAME = r"^\w[\w .,()+-]*$"
 
 ListName = Annotated[str, Path(min_length=1, max_length=100, examples=["residents"])]
-NewName = Annotated[str, Field(min_length=1, max_length=100, pattern=_NAME, examples=["residents"])]
-Kind = Annotated[
-    str, Field(min_length=1, max_length=40, pattern=r"^\w[\w -]*$", examples=["allow"], description="allow, watch, block, or a word of yours")
-]
-Note = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$", examples=["flats 1 to 40"])]
+NewName = Annotated[str, Field(min_length=1, max_length=100, pattern=LIST_NAME, examples=["residents"])]
+Kind = Annotated[str, Field(min_length=1, max_length=40, pattern=KIND, examples=["allow"], description="allow, watch, block, or a word of yours")]
+Note = Annotated[str, Field(max_length=1000, pattern=WITHOUT_NUL, examples=["flats 1 to 40"])]
 MinMatch = Annotated[float, Field(ge=0.02, le=1, description="probability from which a sighting counts as being on the list")]
 KeepDays = Annotated[float | None, Field(ge=0, le=36500, description="replaces the retention of its sightings; null leaves it", examples=[365])]
 
@@ -150,6 +149,11 @@ def entries(service: TheService, name: ListName) -> list[EntryOut]:
 def add(service: TheService, name: ListName, new: Annotated[list[EntryIn], Body(min_length=1, max_length=10_000)]) -> list[EntryOut]:
     """Add entries, all or none; one that is there already gets the new note and validity."""
     _existing(service, name)
+    for one in new:
+        if one.kind == "plate" and set(one.pattern).intersection(WILDCARDS):
+            raise HTTPException(
+                422, f"entry {one.pattern!r}: expected a plate without wildcards; give a pattern with {' '.join(WILDCARDS)} the kind wildcard"
+            )
     added = service.store.lists.add(name, [NewEntry(one.pattern, one.kind, one.valid_from, one.valid_until, one.note) for one in new])
     return [_entry_out(one) for one in added]
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from openplate.errors import OpenPlateError
 from openplate.results import photo_as_json
 from openplate.serve.access import TheService, require
+from openplate.serve.faults import faults_of
 from openplate.serve.fetch import fetch
 from openplate.serve.problems import problems
 from openplate.serve.reading import Answer, Hints, Upload
@@ -107,8 +108,8 @@ def _with_form(options: ReadOptions, form: Form) -> ReadOptions:
     try:
         given = ReadOptions.model_validate(dict(form.fields))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
-        raise HTTPException(422, f"fields of the form: {faults}") from None
+        faults = faults_of(error.errors(), lambda _: ReadOptions.model_fields)[:5]
+        raise HTTPException(422, f"fields of the form: {'; '.join(f'{one.where}: {one.message}' for one in faults)}") from None
     return options.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
 

@@ -16,6 +16,7 @@ from openplate.serve.access import TheService, require
 from openplate.serve.problems import not_found
 from openplate.serve.schemas import Problem
 from openplate.serve.service import Service
+from openplate.serve.spelling import WITHOUT_NUL
 from openplate.serve.stored import Moment, RegisteredVehicle
 from openplate.store import Vehicle
 from openplate.store.spreadsheet import guarded
@@ -72,7 +73,7 @@ class VehiclePage(BaseModel):
 @router.get("", dependencies=[require("read")])
 def page(
     service: TheService,
-    after: Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$", description="next of the page before")] = "",
+    after: Annotated[str, Query(max_length=64, pattern=WITHOUT_NUL, description="next of the page before")] = "",
     size: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> VehiclePage:
     """The vehicles by plate, page by page."""
