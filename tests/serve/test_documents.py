@@ -42,7 +42,7 @@ def test_options_of_reading_are_those_of_the_table() -> None:
 
 def test_named_options_of_the_command_are_there() -> None:
     options = {name for parameter in serve.params for name in parameter.opts}
-    others = {"--data-binary", "--role", "--json", "--memory", "--width", "--help"}
+    others = {"--data-binary", "--role", "--json", "--memory", "--width", "--rounds", "--seconds", "--help"}
     assert {name for name in re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)} <= options | others
 
 
