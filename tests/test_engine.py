@@ -253,3 +253,21 @@ def test_onnx_runtime_tells_whether_it_really_computes_in_int8(tmp_path: Path, a
     assert network.report.precision == precision
     assert network(np.full((1, 1, 4, 4), 7, np.uint8))[0].tolist() == [[[[28.0] * 3] * 3]]  # four sevens
     assert [p.name for p in tmp_path.iterdir()] == ["q.onnx"]
+
+
+def test_signal_is_taken_after_networks_have_gone_in_any_order() -> None:
+    code = """
+import os, signal
+from openplate.engine import open_network
+from openplate.weights import detector_path, reader_path
+first = open_network(detector_path(), engine="openvino")
+second = open_network(reader_path(), engine="openvino")
+del first
+del second
+taken = []
+signal.signal(signal.SIGINT, lambda number, frame: taken.append(number))
+os.kill(os.getpid(), signal.SIGINT)
+print(*taken)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,17 +131,26 @@ def engine_devices(name: str) -> tuple[str, ...]:
         EngineError: the engine is not installed.
     """
     if _choose_engine(name, "cpu") == "openvino":
-        return tuple(str(d).lower() for d in _openvino().Core().available_devices)
+        return tuple(str(d).lower() for d in _core().available_devices)
     providers = _onnxruntime().get_available_providers()
     return tuple(device for device, provider in _ORT_PROVIDERS.items() if provider in providers)
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's core, one for the whole process and as long as it lasts.
+
+    Its CPU plugin gives the thread a stack for signal handlers and puts the one before back when it goes. Of two cores the one may go first that came
+    first; the other then puts a stack back that is no more, and the next Ctrl-C is a segmentation fault.
+    """
+    return _openvino().Core()
 
 
 class OpenVinoNetwork:
     """A network in OpenVINO. Arguments and errors: see `open_network`."""
 
     def __init__(self, path: Path, device: str, precision: str, threads: int, inputs: int = 1) -> None:
-        openvino = _openvino()
-        core = openvino.Core()
+        openvino, core = _openvino(), _core()
         name = device.upper()
         _check_device("OpenVINO", device, [str(d).lower() for d in core.available_devices])
         native_bf16 = "BF16" in core.get_property(name, "OPTIMIZATION_CAPABILITIES")

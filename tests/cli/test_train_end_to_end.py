@@ -52,7 +52,9 @@ def test_folder_of_ccpd_is_converted_trained_on_and_exported(tmp_path: Path) -> 
     assert {"score_loss", "box_loss", "corner_loss", "text_loss", "recall", "exact", "exact_true", "length_errors"} <= set(header.split(","))
     state = torch.load(best, weights_only=True)
     assert (state["kind"], state["step"], state["settings"]["backbone"]) == ("end-to-end", 2, "light")
-    exported = runner.invoke(main, ["export", str(best), "--out", str(tmp_path / "plates.onnx")])
+    # The best one has batch statistics of eight windows after two steps: channels that hardly vary would enlarge the engines' differences.
+    last = tmp_path / "run" / "last.pt"
+    exported = runner.invoke(main, ["export", str(last), "--out", str(tmp_path / "plates.onnx")])
     assert (exported.exit_code, exported.stdout) == (0, f"{tmp_path / 'plates.onnx'}\n")
     look = EndToEnd(tmp_path / "plates.onnx")(np.zeros((100, 150, 3), np.uint8))
     assert look.read([np.array([[10, 10], [90, 12], [90, 30], [10, 28]], np.float32)]).shape[1] == 96
