@@ -53,10 +53,13 @@ def quad_area(quad: Quad) -> float:
 
 def grow_quad(quad: Quad, width_fraction: float, height_fraction: float) -> Quad:
     """The quad with a margin on each side, as fractions of its own width and height, grown in the plate's perspective."""
-    u0, u1, v0, v1 = -width_fraction, 1 + width_fraction, -height_fraction, 1 + height_fraction
-    unit = box_to_quad(0, 0, 1, 1)
-    homography = cv2.getPerspectiveTransform(unit, np.ascontiguousarray(quad, dtype=np.float32))
-    grown = cv2.perspectiveTransform(np.array([[[u0, v0], [u1, v0], [u1, v1], [u0, v1]]], dtype=np.float32), homography)
+    return quad_with_margins(quad, width_fraction, width_fraction, height_fraction, height_fraction)
+
+
+def quad_with_margins(quad: Quad, left: float, right: float, above: float, below: float) -> Quad:
+    """As `grow_quad`, with a margin for each side."""
+    homography = cv2.getPerspectiveTransform(box_to_quad(0, 0, 1, 1), np.ascontiguousarray(quad, dtype=np.float32))
+    grown = cv2.perspectiveTransform(box_to_quad(-left, -above, 1 + right, 1 + below)[None], homography)
     return np.asarray(grown[0], dtype=np.float32)
 
 

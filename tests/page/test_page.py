@@ -289,7 +289,7 @@ def test_a_pattern_among_plates_is_told_and_what_is_below_stays(page: Page, serv
 
 def test_kinds_of_lists_are_words_of_the_visitors_language(page: Page) -> None:
     page.open("lists?lang=ru")
-    page.wait("the list", lambda: page.one('[data-testid="stSelectbox"] input').get_attribute("value") == "residents (пропуск)")
+    assert page.wait("the list", lambda: page.one('[data-testid="stSelectbox"] input').get_attribute("value") == "residents (пропуск)")
 
 
 def test_a_list_is_edited_in_place(page: Page, service: Running) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from openplate.page.texts import Texts
 
@@ -66,19 +66,18 @@ def sighting_reasons(reasons: Sequence[str], texts: Texts) -> str:
 
 def row_reason(reason: str, texts: Texts) -> str:
     """Why a row was not imported; what the page does not know stays as it is."""
-    known = dict(texts.row_faults)
-    for name, pattern in _ROW_FAULTS.items():
-        if found := pattern.fullmatch(reason):
-            return known[name].format(**found.groupdict())
-    return reason
+    return _said(reason, _ROW_FAULTS, dict(texts.row_faults))
 
 
 def refusal_reason(words: str, texts: Texts) -> str:
     """The words of a refusal; what the page does not know stays as it is."""
-    known = dict(texts.refusal_words)
-    for name, pattern in _REFUSALS.items():
+    return _said(words, _REFUSALS, dict(texts.refusal_words))
+
+
+def _said(words: str, patterns: Mapping[str, re.Pattern[str]], sentences: Mapping[str, str]) -> str:
+    for name, pattern in patterns.items():
         if found := pattern.fullmatch(words):
-            return known[name].format(**found.groupdict())
+            return sentences[name].format(**found.groupdict())
     return words
 
 

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from openplate.geometry import box_to_quad, quad_size, quad_to_box
+from openplate.geometry import box_to_quad, quad_size, quad_to_box, quad_with_margins
 from openplate.straighten import HEIGHT, WIDTH, apply_offsets, find_offsets, look
 from openplate.synthesize.crops import draw_crops, view
 from openplate.synthesize.photos import Patch
@@ -37,19 +36,13 @@ def coarse_quad(quad: Quad, rng: random.Random) -> Quad:
         quad = box_to_quad(x0, y0, x1, y1)
     if rng.random() < 0.2:
         left, right, above, below = (rng.uniform(0, most) for most in (0.22, 0.22, 0.35, 0.35))
-        quad = _grown(quad, left, right, above, below)
+        quad = quad_with_margins(quad, left, right, above, below)
     spread = height * (0.04 if rng.random() < 0.5 else 0.11)
     centre = quad.mean(axis=0)
     scale = np.array([1 + rng.gauss(0, 0.04), 1 + rng.gauss(0, 0.09)], np.float32)
     corners = np.array([[rng.gauss(0, 1.4), rng.gauss(0, 1)] for _ in range(4)], np.float32) * spread
     shift = np.array([rng.gauss(0, 1.4), rng.gauss(0, 1)], np.float32) * spread
     return np.asarray(centre + (quad - centre) * scale + corners + shift, dtype=np.float32)
-
-
-def _grown(quad: Quad, left: float, right: float, above: float, below: float) -> Quad:
-    """The quad with margins, in its own widths and heights, in the plate's perspective."""
-    homography = cv2.getPerspectiveTransform(box_to_quad(0, 0, 1, 1), np.ascontiguousarray(quad, dtype=np.float32))
-    return np.asarray(cv2.perspectiveTransform(box_to_quad(-left, -above, 1 + right, 1 + below)[None], homography)[0], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
