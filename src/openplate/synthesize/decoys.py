@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,6 +26,17 @@ _BADGES = (
     "OCTAVIA", "VESTA", "COROLLA", "TURBO", "HYBRID", "QUATTRO", "4WD", "1.6", "2.0T", "V6", "TDI", "GTI", "xDrive", "Sport", "Logan", "TAXI", "POLICE",
 )  # fmt: skip
 _BADGES_CHINESE = ("东风本田", "长安铃木", "上海大众", "一汽丰田", "北京现代", "比亚迪", "江淮汽车", "出租", "公交", "禁止停车")
+_BADGES_CYRILLIC = (
+    "АВТОСАЛОН",
+    "ГРУЗОПЕРЕВОЗКИ",
+    "СЕРВИС",
+    "ОФИЦИАЛЬНЫЙ ДИЛЕР",
+    "ДОСТАВКА ЗА ЧАС",
+    "ТЕХПОМОЩЬ",
+    "МОЛОКО",
+    "ЦЕНТР ПРОДАЖ",
+    "ТАКСИ 24 ЧАСА",
+)
 _WORDS = ("OPEN", "SALE", "EXIT", "CAFE", "PARKING", "BANK", "AUTO", "SERVICE", "HOTEL", "STOP", "MARKET", "RENT", "www", "TEL", "ZONE", "BUS")
 
 
@@ -39,15 +51,49 @@ def scatter_decoys(image: Image, taken: Sequence[Quad], rng: random.Random, coun
         picture, alpha = _turn(picture, alpha, rng)
         h, w = alpha.shape
         x0, y0 = round(rng.uniform(-0.3 * w, width - 0.7 * w)), round(rng.uniform(-0.3 * h, height - 0.7 * h))
-        x1, y1 = x0 + w, y0 + h
-        if any(x0 < b[2] + 4 and b[0] - 4 < x1 and y0 < b[3] + 4 and b[1] - 4 < y1 for b in boxes):
+        _put(image, picture, alpha, x0, y0, boxes, rng)
+
+
+def letter_around(image: Image, plate: Quad, taken: Sequence[Quad], rng: random.Random) -> None:
+    """Lettering close to where a plate will be pasted, or behind it, in place: a dealer's line, a lorry's sides, a telephone number.
+
+    Args:
+        image: what is drawn into.
+        plate: where the plate will be.
+        taken: plates that are there already; they stay as they are.
+        rng: chance.
+    """
+    x0, y0, x1, y1 = quad_to_box(plate)
+    plate_w, plate_h = x1 - x0, y1 - y0
+    boxes = [quad_to_box(quad) for quad in taken]
+    for _ in range(rng.randint(1, 3)):
+        wide = plate_w * math.exp(rng.uniform(math.log(0.5), math.log(3.5)))
+        if not 8 <= wide <= 2 * image.shape[1]:
             continue
-        left, top, right, bottom = max(0, x0), max(0, y0), min(width, x1), min(height, y1)
-        if right - left < 4 or bottom - top < 3:
+        picture, alpha = rng.choice((_badge, _phone, _line))(round(wide), rng)
+        if alpha.shape[0] > 4 * plate_h + 8:
             continue
-        region = image[top:bottom, left:right]
-        cover = alpha[top - y0 : bottom - y0, left - x0 : right - x0, None] * rng.uniform(0.75, 1.0)
-        region[:] = (region + (picture[top - y0 : bottom - y0, left - x0 : right - x0] - region.astype(np.float32)) * cover).astype(np.uint8)
+        picture, alpha = _turn(picture, alpha, rng)
+        h, w = alpha.shape
+        centre = (x0 + x1) / 2 + rng.gauss(0, 0.35) * (plate_w + w) / 2
+        gap = rng.uniform(-0.5, 0.35) * plate_h  # a thing that was turned has an empty rim
+        _put(image, picture, alpha, round(centre - w / 2), round(y0 - gap - h if rng.random() < 0.5 else y1 + gap), boxes, rng)
+
+
+def _put(
+    image: Image, picture: Image, alpha: Alpha, x0: int, y0: int, boxes: Sequence[tuple[float, float, float, float]], rng: random.Random
+) -> None:
+    """Puts a thing into the image with its corner at `(x0, y0)`, unless it would reach one of `boxes` or hardly show."""
+    height, width = image.shape[:2]
+    x1, y1 = x0 + alpha.shape[1], y0 + alpha.shape[0]
+    if any(x0 < b[2] + 4 and b[0] - 4 < x1 and y0 < b[3] + 4 and b[1] - 4 < y1 for b in boxes):
+        return
+    left, top, right, bottom = max(0, x0), max(0, y0), min(width, x1), min(height, y1)
+    if right - left < 4 or bottom - top < 3:
+        return
+    region = image[top:bottom, left:right]
+    cover = alpha[top - y0 : bottom - y0, left - x0 : right - x0, None] * rng.uniform(0.75, 1.0)
+    region[:] = (region + (picture[top - y0 : bottom - y0, left - x0 : right - x0] - region.astype(np.float32)) * cover).astype(np.uint8)
 
 
 def _turn(picture: Image, alpha: Alpha, rng: random.Random) -> tuple[Image, Alpha]:
@@ -72,6 +118,11 @@ def _font(rng: random.Random) -> SystemFont | None:
     return rng.choice(fonts) if fonts else None
 
 
+def _cyrillic_font(rng: random.Random) -> SystemFont | None:
+    fonts = [font for font in latin_fonts() if Path(font.path).stem.startswith(("DejaVu", "NotoSans", "OpenSans", "Roboto"))]
+    return rng.choice(fonts) if fonts else None
+
+
 def _words(words: str, wide: int, font: SystemFont | None) -> Alpha:
     mask = words_mask(words, 40, font)
     high = max(4, round(mask.shape[0] * wide / mask.shape[1]))
@@ -83,6 +134,8 @@ def _badge(wide: int, rng: random.Random) -> tuple[Image, Alpha]:
     """Letters of metal that stand on the bodywork: a light edge on one side, a shadow on the other."""
     if has_chinese_fonts() and rng.random() < 0.3:
         ink = _words(rng.choice(_BADGES_CHINESE), wide, chinese_fonts()[0])
+    elif (font := _cyrillic_font(rng)) and rng.random() < 0.15:
+        ink = _words(rng.choice(_BADGES_CYRILLIC), wide, font)
     else:
         text = rng.choice(_BADGES) if rng.random() < 0.7 else "".join(rng.choice("ABCDEFGHIKLMNOPRSTUVXYZ") for _ in range(rng.randint(3, 8)))
         ink = _words(text, wide, _font(rng))
@@ -94,6 +147,32 @@ def _badge(wide: int, rng: random.Random) -> tuple[Image, Alpha]:
     metal = np.array(_tone(rng, 120 if rng.random() < 0.8 else 0, 255), np.float32) * bright
     picture[:] = (picture + (metal - picture) * ink[..., None]).astype(np.uint8)
     return picture, np.maximum(ink, shadow * rng.uniform(0.2, 0.9))
+
+
+def _phone(wide: int, rng: random.Random) -> tuple[Image, Alpha]:
+    """A telephone number painted on the bodywork."""
+    text = f"{rng.randint(8, 89)}{rng.choice('-( ')}{rng.randint(100, 999)}{rng.choice('-) ')}{rng.randint(100, 999)}-{rng.randint(10, 99)}-{rng.randint(10, 99)}"
+    ink = _words(text, wide, _font(rng))
+    picture = np.empty((*ink.shape, 3), np.uint8)
+    picture[:] = _tone(rng)
+    return picture, ink
+
+
+def _line(wide: int, rng: random.Random) -> tuple[Image, Alpha]:
+    """One line of words on a strip of its own, as dealers put above or below a plate."""
+    words, font = rng.choice((*_WORDS, *_BADGES)), _font(rng)
+    if (cyrillic := _cyrillic_font(rng)) and rng.random() < 0.4:
+        words, font = rng.choice(_BADGES_CYRILLIC), cyrillic
+    ink = _words(words, max(4, round(wide * rng.uniform(0.6, 0.95))), font)
+    high = max(ink.shape[0] + 1, round(ink.shape[0] * rng.uniform(1.0, 1.4)))
+    picture = np.empty((high, wide, 3), np.uint8)
+    paper = _tone(rng)
+    picture[:] = paper
+    colour = np.array((20, 20, 20) if sum(paper) > 380 else (240, 240, 240), np.float32)
+    x, y = (wide - ink.shape[1]) // 2, (high - ink.shape[0]) // 2
+    region = picture[y : y + ink.shape[0], x : x + ink.shape[1]]
+    region[:] = (region + (colour - region) * ink[..., None]).astype(np.uint8)
+    return picture, np.ones((high, wide), np.float32)
 
 
 def _print(wide: int, rng: random.Random) -> tuple[Image, Alpha]:

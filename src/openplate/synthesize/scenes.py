@@ -18,7 +18,7 @@ from openplate.formats.model import Format
 from openplate.geometry import grow_quad, quad_size, quad_to_box
 from openplate.synthesize.camera import defocus, expose, photograph, pose, record
 from openplate.synthesize.crops import choose_type
-from openplate.synthesize.decoys import scatter_decoys
+from openplate.synthesize.decoys import letter_around, scatter_decoys
 from openplate.synthesize.photos import Photo, paint_over
 from openplate.synthesize.plates import DrawnPlate, draw_plate
 from openplate.types import Image, Quad
@@ -155,6 +155,8 @@ def replace_plates(
             continue
         if rng.random() < 0.3 and not any(_overlap(grow_quad(target, 1.0, 0.7), other.quad) for other in plates):
             draw_recess(clean, target, rng)
+        if rng.random() < 0.3:
+            letter_around(clean, target, [plate.quad for plate in plates], rng)
         paste(clean, drawn, target, rng, like)
         if _inside_share(target, width, height) > 0.5:
             plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
@@ -181,6 +183,8 @@ def scatter_plates(
         like = image[max(0, y0) : y1, max(0, x0) : x1]
         if rng.random() < 0.2 and not any(_overlap(grow_quad(target, 1.0, 0.7), p.quad) for p in plates):
             draw_recess(image, target, rng)
+        if rng.random() < 0.3:
+            letter_around(image, target, [plate.quad for plate in plates], rng)
         paste(image, drawn, target, rng, like if rng.random() < 0.3 else None)
         plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
 
