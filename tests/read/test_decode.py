@@ -473,3 +473,65 @@ def test_look_at_nothing_is_not_searched_and_reads_nothing() -> None:
     assert [found.ids for found in look.result.found] == [()]
     assert look.result.rest == pytest.approx(0.3, abs=1e-4)
     assert decoder.fuse([look]) == Reading("", 0.0, (), (), None, None, 1)
+
+
+# --- what the plate looks like
+
+
+def telling(upper: Sequence[Cell], said: Mapping[str, float]) -> NDArray[np.float32]:
+    """A view with a row more: the likelihoods of the countries XX, YY."""
+    row = np.full((1, len(CHARSET)), -20, np.float32)
+    row[0, :2] = [math.log(said[code]) for code in ("XX", "YY")]
+    return np.concatenate([view(upper), row])
+
+
+TELLING = ("XX", "YY")
+
+
+def test_look_of_a_country_settles_what_two_formats_allow() -> None:
+    decoder = Decoder([LETTER_DIGIT, TWO_DIGITS], CHARSET, origins=TELLING)
+    for first, text, code in ((0.99, "O7", "XX"), (0.01, "07", "YY")):
+        reading = decoder.decode([telling([ROUND, "7"], {"XX": first, "YY": 1 - first})])
+        assert (reading.text, reading.country) == (text, code)
+        # The other keeps sqrt(1 / 99) = 0.1 of its prior.
+        assert by_text(reading)[text] == pytest.approx(1 / 1.1005, abs=0.002)
+
+
+def test_look_does_not_outweigh_what_is_plainly_written() -> None:
+    decoder = Decoder([LETTER_DIGIT, TWO_DIGITS], CHARSET, origins=TELLING)
+    reading = decoder.decode([telling([{"O": 0.02, "0": 0.98}, "7"], {"XX": 1 - 1e-9, "YY": 1e-9})])
+    assert (reading.text, reading.country) == ("07", "YY")  # a type keeps a tenth of its prior, whatever the plate looks like
+
+
+def test_look_names_the_country_of_a_text_that_several_allow() -> None:
+    decoder = Decoder([country("xx", "{L}{d}"), country("yy", "{L}{d}")], CHARSET, origins=TELLING)
+    for first, code in ((0.9, "XX"), (0.1, "YY")):
+        reading = decoder.decode([telling(["A", "7"], {"XX": first, "YY": 1 - first})])
+        assert reading.country == code
+        assert reading.country_confidence == pytest.approx(0.75)  # sqrt(0.9) : sqrt(0.1) = 3 : 1
+
+
+def test_country_of_which_the_network_knows_nothing_keeps_its_prior() -> None:
+    formats = [LETTER_DIGIT, TWO_DIGITS, country("zz", "{d}{L}")]
+    known, other = (Decoder(formats, CHARSET, origins=TELLING).decode([telling(["7", "A"], {"XX": p, "YY": 1 - p})]) for p in (0.5, 0.999))
+    assert (known.text, known.country, known.confidence) == (other.text, other.country, other.confidence) == ("7A", "ZZ", known.confidence)
+
+
+def test_looks_at_one_plate_say_its_country_together() -> None:
+    decoder = Decoder([LETTER_DIGIT, TWO_DIGITS], CHARSET, origins=TELLING)
+    unsure, sure = telling([ROUND, "7"], {"XX": 0.4, "YY": 0.6}), telling([ROUND, "7"], {"XX": 0.99, "YY": 0.01})
+    assert decoder.decode([unsure]).text == "07"
+    assert decoder.decode([unsure, sure]).text == "O7"
+    assert decoder.plausibility(decoder.look(sure), "07") == pytest.approx(0.1005, abs=0.002)
+
+
+def test_hint_outweighs_the_look() -> None:
+    reading = Decoder([LETTER_DIGIT, TWO_DIGITS], CHARSET, country=["yy"], origins=TELLING).decode(
+        [telling([ROUND, "7"], {"XX": 0.999, "YY": 0.001})]
+    )
+    assert (reading.text, reading.country) == ("07", "YY")
+
+
+def test_empty_place_has_a_row_of_countries_too() -> None:
+    decoder = Decoder([LETTER_DIGIT, TWO_DIGITS], CHARSET, origins=TELLING)
+    assert decoder.decode([telling([{}, {}], {"XX": 0.5, "YY": 0.5})]).text == ""

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from openplate.train import reader
 from openplate.train.config import LoopConfig, ReaderConfig
 from openplate.train.networks.residual import ResidualReader
 from openplate.train.networks.stn import Transformed
-from openplate.train.reader import DrawReaderShard, ReaderTask, chosen_formats, greedy, more_often, pack, read_greedily, text_loss
+from openplate.train.reader import DrawReaderShard, ReaderTask, chosen_formats, greedy, more_often, pack, run, text_loss
 from tests.conftest import label
 
 CHARSET = Charset()
@@ -123,6 +123,48 @@ def test_loss_is_small_for_the_right_text_and_large_for_another() -> None:
     assert float(wrong.detach()) == pytest.approx(20 / 8, rel=0.05)  # one step says e^-20; an eighth keeps losses of all tasks alike
 
 
+class Tells(Says):
+    """Reads the same in every crop and says the same of its country."""
+
+    def __init__(self, *steps: str, countries: Sequence[float]) -> None:
+        super().__init__(*steps)
+        self.countries = nn.Parameter(torch.log(torch.tensor(countries)))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        said = super().forward(crops)
+        row = nn.functional.pad(self.countries, (0, said.shape[2] - len(self.countries)), value=-20.0)
+        return torch.cat([said, row[None, None].expand(len(crops), 1, -1)], dim=1)
+
+
+TELLING = replace(SMALL, tell_countries=True, countries=("ru", "kz"))
+
+
+def test_loss_counts_the_country_against_how_often_it_is_drawn() -> None:
+    task = ReaderTask(TELLING)
+    assert task.settings["origins"] == ["RU", "KZ"]  # drawn 12 : 2
+    even, known = Tells("A", "_", "1", "_", countries=[0.5, 0.5]), batch("A1", "A1")
+    for place, share in ((0, 12 / 14), (1, 2 / 14)):
+        loss, figures = task.loss(even, known | {"origins": torch.tensor([place, -1])})
+        assert figures["origin_loss"] == pytest.approx(-math.log(share), abs=1e-5)
+        assert float(loss.detach()) == pytest.approx(0.05 * figures["origin_loss"], abs=1e-5)
+    loss, figures = task.loss(even, known)  # nobody said of which country they are
+    assert (float(loss.detach()), figures) == (pytest.approx(0, abs=1e-5), {"origin_loss": 0.0})
+
+
+def test_validation_says_how_many_countries_are_right() -> None:
+    task = ReaderTask(TELLING)
+    shard = {k: v.numpy() for k, v in batch("A1", "A7").items()}
+    task._validation = {"drawn": shard | {"origins": np.array([0, 1])}}
+    assert task.validate(Tells("A", "A", "_", "1", countries=[0.9, 0.1])) == {"drawn": 0.5, "score": 0.5, "country": 0.5}
+
+
+def test_drawn_crops_say_their_country_and_places_without_a_plate_none() -> None:
+    shard = DrawReaderShard(replace(TELLING, shard=60, empty_share=0.3))(0)
+    assert set(shard["origins"].tolist()) == {-1, 0, 1}
+    assert ((shard["origins"] == -1) == (shard["lengths"] == 0)).all()
+    assert (DrawReaderShard(SMALL)(0)["origins"] == -1).all()
+
+
 def test_text_longer_than_the_steps_does_not_spoil_the_loss() -> None:
     loss, _ = ReaderTask(SMALL).loss(Says("A", "_"), batch("ABC", ""))
     assert torch.isfinite(loss)
@@ -147,7 +189,7 @@ def test_validation_draws_its_crops_once() -> None:
 def test_reading_in_parts_gives_the_same_texts() -> None:
     crops = np.random.default_rng(0).integers(0, 256, (5, 48, 192), np.uint8)
     network = ReaderTask(SMALL).network
-    assert read_greedily(network, crops, CHARSET, batch=2) == read_greedily(network, crops, CHARSET, batch=5)
+    assert greedy(run(network, crops, 2), CHARSET) == greedy(run(network, crops, 5), CHARSET)
 
 
 def test_seed_decides_the_start_weights() -> None:

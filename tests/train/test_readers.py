@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from openplate.errors import ConfigError
-from openplate.train.networks.crnn import Crnn, standardise
+from openplate.train.networks.crnn import LEAST_LOG, Crnn, standardise
 from openplate.train.networks.efficientnet import STAGES, EfficientNetB3, InvertedBlock, scale_channels
 from openplate.train.networks.lprnet import ContextHead, SmallBlock
 from openplate.train.networks.readers import READERS, build_reader
@@ -180,3 +180,24 @@ def test_transformed_reader_reads_at_first_as_the_reader_alone() -> None:
     network, crops = Transformed(reader).eval(), inputs(2, 1, 48, 192)
     with torch.inference_mode():
         assert torch.allclose(network(crops), reader(crops), atol=1e-3)
+
+
+def test_row_of_countries_stands_behind_the_steps_and_changes_none_of_them() -> None:
+    telling = settled(build_reader({"characters": "0123456789ABC", "width": 0.25, "hidden": 8, "origins": ["RU", "CN", "US"]}))
+    assert isinstance(telling, Crnn)
+    crops = inputs(3, 1, 48, 192)
+    with torch.inference_mode():
+        said = telling(crops)
+        telling.origin = None
+        text = telling(crops)
+    assert said.shape == (3, 97, 14)
+    assert torch.equal(said[:, :-1], text)
+    assert torch.allclose(said[:, -1, :3].exp().sum(dim=-1), torch.ones(3), atol=1e-5)
+    assert (said[:, -1, 3:] == LEAST_LOG).all()
+
+
+def test_countries_need_the_crnn_and_as_many_classes() -> None:
+    with pytest.raises(ConfigError, match="tell_countries: only network = \"crnn\" does, got 'residual'"):
+        build_reader({"characters": "AB", "width": 0.25, "hidden": 8, "network": "residual", "origins": ["RU"]})
+    with pytest.raises(ValueError, match="at most as many countries as classes, 2, got 3"):
+        Crnn(2, 0.25, 8, 3)

@@ -202,3 +202,30 @@ def test_training_that_starts_from_a_file_uses_every_batch_once(tmp_path: Path, 
     config = replace(tiny, start_from="x.onnx")
     train(Task(), config, config, tmp_path)
     assert seen == [0, 1, 2, 3, 4, 5]
+
+
+def test_layers_that_tell_countries_are_taken_where_both_sides_have_them(tmp_path: Path) -> None:
+    telling, other, silent = reader(OLD, origins=["RU", "CN"]), reader(OLD, origins=["RU", "CN", "US"]), reader(OLD)
+    export_checkpoint(checkpoint(tmp_path, telling, origins=["RU", "CN"]), tmp_path / "old.onnx")
+    sample = inputs(16, 1, 48, 192)
+    with torch.inference_mode():
+        expected = telling.eval()(sample)
+    for network in (reader(OLD, origins=["RU", "CN"]), other, silent):
+        load_exported(network, tmp_path / "old.onnx", sample, OLD)
+        with torch.inference_mode():
+            assert torch.allclose(network.eval()(sample)[:, :96], expected[:, :96], atol=0.05)
+    with torch.inference_mode():
+        again = reader(OLD, origins=["RU", "CN"])
+        load_exported(again, tmp_path / "old.onnx", sample, OLD)
+        assert torch.allclose(again.eval()(sample)[:, 96], expected[:, 96], atol=0.05)
+    # Of other countries' layers the first is taken, the second learns anew.
+    assert torch.allclose(other.state_dict()["origin.hidden.weight"], telling.state_dict()["origin.hidden.weight"], atol=1e-3)
+
+
+def test_file_that_tells_no_countries_starts_a_network_that_does(tmp_path: Path) -> None:
+    silent, telling = reader(OLD), reader(OLD, origins=["RU", "CN"])
+    export_checkpoint(checkpoint(tmp_path, silent), tmp_path / "old.onnx")
+    sample = inputs(16, 1, 48, 192)
+    start_from(telling, tmp_path / "old.onnx", OLD, lambda: sample)
+    with torch.inference_mode():
+        assert torch.allclose(telling.eval()(sample)[:, :96], silent.eval()(sample), atol=0.05)

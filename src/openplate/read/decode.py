@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,10 @@ RARITY_PENALTY = 0.3
 """A type that is e times rarer than the commonest one has a prior lower by this (in the logarithm)."""
 NOT_HINTED_PRIOR = 0.02
 OTHER_LINES_PRIOR = 0.1
+ORIGIN_TRUST = 0.5
+"""Power of what a network says of countries: of plates that are unlike the drawn ones it is surer than it should be."""
+LEAST_ORIGIN = 0.1
+"""Least part of its prior that a type keeps whatever the network says of its country."""
 IMPOSSIBLE = 1e-9
 """Least probability that one look leaves to a text: a cut or covered look must not rule a text out for good."""
 _FUSED_TEXTS = 16
@@ -53,11 +58,15 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What one crop of a plate says: its steps, the lines it shows and the texts that the search found. `Decoder.fuse` joins several."""
+    """What one crop of a plate says: its steps, the lines it shows and the texts that the search found. `Decoder.fuse` joins several.
+
+    `origins` are log-likelihoods of countries by code, as far as the network tells any.
+    """
 
     steps: Steps
     lines: int
     result: SearchResult
+    origins: Mapping[str, float] = field(default_factory=dict)
     _known: dict[tuple[int, ...], float] = field(default_factory=dict, repr=False)
 
     def probability(self, ids: tuple[int, ...]) -> float:
@@ -73,6 +82,13 @@ class Look:
         return min(1.0, sum(f.probability for f in self.result.found))
 
 
+class _Shown(NamedTuple):
+    """What a plate shows beside its text: its lines, and how much of its prior a type of each country keeps (1 for those not named)."""
+
+    lines: int
+    origins: Mapping[str, float]
+
+
 class Decoder:
     """Decodes over `formats`.
 
@@ -83,6 +99,8 @@ class Decoder:
         only: codes of a strict hint; nothing else is ever read.
         calibration: of the reader's posteriors.
         rows: feature rows that the reader's steps are made of (upper, then lower); tells one-line from two-line plates.
+        origins: codes of the countries of which the reader says how likely they look; each view then has one row more, `(T + 1, K)`, whose first values
+            are the countries' log-likelihoods.
 
     Raises:
         FormatError: a code is not known.
@@ -96,6 +114,7 @@ class Decoder:
         only: Iterable[str] = (),
         calibration: Calibration = Calibration(),
         rows: int = 2,
+        origins: Sequence[str] = (),
     ) -> None:
         hinted, strict = select(formats, country), select(formats, only)
         used = strict or tuple(formats)
@@ -105,12 +124,13 @@ class Decoder:
         self.charset = charset
         self.calibration = calibration
         self.rows = rows
+        self.origins = tuple(origins)
         self._strict = bool(strict)
         self._hinted = {f.code for f in hinted}
         self._weight = {f.code: f.weight for f in used}
         self._automaton = Automaton(t for f in used for t in f.types)
         self._type_priors = self._weigh_types()
-        self._priors: dict[tuple[int, int], float] = {}
+        self._priors: dict[tuple[int, int], list[tuple[str, float]]] = {}
         self._steps: dict[tuple[int, int], int | None] = {}
 
     @classmethod
@@ -121,7 +141,8 @@ class Decoder:
             FormatError: a code is not known.
         """
         calibration = Calibration(float(metadata.get("openplate.slope", 1)), float(metadata.get("openplate.offset", 0)))
-        return cls(formats, Charset(metadata["openplate.characters"]), country, only, calibration, int(metadata.get("openplate.rows", 2)))
+        rows, origins = int(metadata.get("openplate.rows", 2)), metadata.get("openplate.origins", "").split()
+        return cls(formats, Charset(metadata["openplate.characters"]), country, only, calibration, rows, origins)
 
     def hinting(self, formats: Sequence[Format], country: Iterable[str], only: Iterable[str]) -> Decoder:
         """A decoder of the same reader with other hints.
@@ -129,27 +150,31 @@ class Decoder:
         Raises:
             FormatError: a code is not known, or the hints contradict each other.
         """
-        return Decoder(formats, self.charset, country, only, self.calibration, self.rows)
+        return Decoder(formats, self.charset, country, only, self.calibration, self.rows, self.origins)
 
     def decode(self, views: Sequence[NDArray[np.float32]], most: int = 5) -> Reading:
         """The reading of one plate.
 
         Args:
-            views: `(T, K)` log-probabilities, one or several looks at the same plate; several are combined by the geometric mean of text probabilities.
+            views: `(T, K)` log-probabilities (with a row more where the reader tells countries), one or several looks at the same plate; several are combined by the geometric mean of text probabilities.
             most: candidates wanted at most.
         """
         first = self.look(views[0], most)
         return self.fuse([first, *(self.look(view, most, first.lines) for view in views[1:])], most=most)
 
     def look(self, view: NDArray[np.float32], most: int = 5, lines: int | None = None) -> Look:
-        """What one crop says; `view (T, K)` are its log-probabilities, `lines` takes the place of what they show."""
+        """What one crop says; `view (T, K)` are its log-probabilities (with a row more where the reader tells countries), `lines` takes the place of what they show."""
+        origins: dict[str, float] = {}
+        if self.origins:
+            view, said = view[:-1], view[-1].tolist()
+            origins = dict(zip(self.origins, said, strict=False))
         steps = compress(view)
         lines = self._lines(view) if lines is None else lines
         nothing = math.prod(steps.blank)
         if nothing > 0.5:
             # No text can be likelier than none; where there is no plate, a search would take longest.
-            return Look(steps, lines, SearchResult((Found((), nothing, nothing),), 1 - nothing))
-        return Look(steps, lines, self._search(steps, lines, most))
+            return Look(steps, lines, SearchResult((Found((), nothing, nothing),), 1 - nothing), origins)
+        return Look(steps, lines, self._search(steps, _Shown(lines, weigh_origins([origins], [1.0])), most), origins)
 
     def fuse(self, looks: Sequence[Look], weights: Sequence[float] | None = None, evidence: float = 1.0, most: int = 5) -> Reading:
         """The reading of several looks at one plate.
@@ -167,16 +192,17 @@ class Decoder:
         total_weight = math.fsum(weights) if weights else float(len(looks))
         shares_of_looks = [w / total_weight for w in weights] if weights else [1 / len(looks)] * len(looks)
         lines = looks[0].lines
+        shown = _Shown(lines, weigh_origins([look.origins for look in looks], shares_of_looks))
         if len(looks) == 1 and evidence == 1:
             found, rest = list(looks[0].result.found), looks[0].result.rest
         else:
             together = Together([look.steps for look in looks], [evidence * share for share in shares_of_looks], IMPOSSIBLE)
-            result = self._search(together, lines, max(most, _FUSED_TEXTS))
+            result = self._search(together, shown, max(most, _FUSED_TEXTS))
             found, rest = list(result.found), result.rest
             if not found or not found[0].ids:
                 # Looks that contradict each other have no text together that is likelier than none; what each of them says is told all the same.
                 rest += sum(f.score for f in found)
-                found = self._weighed(looks, shares_of_looks, evidence, lines)
+                found = self._weighed(looks, shares_of_looks, evidence, shown)
         if self._strict:
             # What the choice rules out weighs as a text of no format does: a hardly possible text is not sure because nothing else was allowed.
             rest += NO_FORMAT_PRIOR * _mean([max(0.0, 1 - look.seen) for look in looks], shares_of_looks) ** evidence
@@ -189,10 +215,10 @@ class Decoder:
         for text, confidence in zip(texts, self._confidences(shares), strict=True):
             if not text or len(candidates) == most:
                 continue
-            best = self.best_type(text, lines)
+            best = self._best_type(text, shown)
             candidates.append(Candidate(text, confidence, best.name if best else None))
         text = candidates[0].text
-        type_shares = self._type_shares(text, lines)
+        type_shares = self._type_shares(text, shown)
         plate_type, type_share = max(type_shares, key=_second, default=(None, None))
         return Reading(
             text=text,
@@ -210,7 +236,8 @@ class Decoder:
         """A text's score in one look over that of the look's best text, at most 1; 0 where the look found nothing but knows no such text."""
         ids = tuple(self.charset.encode(text))
         best = look.result.found[0].score if look.result.found else 0.0
-        score = look.probability(ids) * self._prior(look.lines, self._run(ids))
+        shown = _Shown(look.lines, weigh_origins([look.origins], [1.0]))
+        score = look.probability(ids) * self._prior(shown, self._run(ids))
         return 0.0 if score <= 0 else min(1.0, score / best) if best > 0 else 1.0
 
     def is_tight(self, text: str, lines: int) -> bool:
@@ -218,20 +245,21 @@ class Decoder:
         fitting = (t for t in self._automaton.matches(text) if not t.loose and t.lines == lines)
         return any(not self._hinted or t.country in self._hinted for t in fitting)
 
-    def best_type(self, text: str, lines: int) -> PlateType | None:
+    def _best_type(self, text: str, shown: _Shown) -> PlateType | None:
         """The likeliest type for a text, None when no type allows it."""
-        return max(self._type_shares(text, lines), key=_second, default=(None, 0.0))[0]
+        return max(self._type_shares(text, shown), key=_second, default=(None, 0.0))[0]
 
-    def _type_shares(self, text: str, lines: int) -> list[tuple[PlateType, float]]:
-        """The probability of each type that allows a text, given the text; they sum to 1.
+    def _type_shares(self, text: str, shown: _Shown) -> list[tuple[PlateType, float]]:
+        """The probability of each type that allows a text, given the text and the look of the plate; they sum to 1.
 
         Types are weighed by how common they are and by how few texts they allow (a tight grammar explains more).
         """
 
         def weight(plate_type: PlateType) -> float:
             value = math.log(self._weight[plate_type.country] * plate_type.weight) - plate_type.log_size
-            if plate_type.lines != lines:
+            if plate_type.lines != shown.lines:
                 value -= math.log(50)
+            value += math.log(shown.origins.get(plate_type.country, 1.0))
             if self._hinted and plate_type.country not in self._hinted:
                 value += math.log(NOT_HINTED_PRIOR)
             return value
@@ -249,16 +277,16 @@ class Decoder:
         scale = (1 - first) / (1 - shares[0]) if shares[0] < 1 else 0.0
         return [first, *(min(first, share * scale) for share in shares[1:])]
 
-    def _weighed(self, looks: Sequence[Look], shares: Sequence[float], evidence: float, lines: int) -> list[Found]:
+    def _weighed(self, looks: Sequence[Look], shares: Sequence[float], evidence: float, shown: _Shown) -> list[Found]:
         """The texts that each look found, with their joint scores, the best first."""
         merged = []
         for ids in {f.ids for look in looks for f in look.result.found}:
             probability = _mean([max(IMPOSSIBLE, look.probability(ids)) for look in looks], shares) ** evidence
-            merged.append(Found(ids, probability, probability * self._prior(lines, self._run(ids))))
+            merged.append(Found(ids, probability, probability * self._prior(shown, self._run(ids))))
         return sorted(merged, key=lambda f: (-f.score, f.ids))
 
-    def _search(self, steps: Prefixes[Known], lines: int, most: int) -> SearchResult:
-        return search(steps, self._step, self._bound, partial(self._prior, lines), START, most)
+    def _search(self, steps: Prefixes[Known], shown: _Shown, most: int) -> SearchResult:
+        return search(steps, self._step, self._bound, partial(self._prior, shown), START, most)
 
     def _run(self, ids: tuple[int, ...]) -> int:
         return self._automaton.run(self.charset.decode(ids))
@@ -275,18 +303,29 @@ class Decoder:
     def _bound(self, state: int) -> float:
         return 1.0 if state != DEAD else NO_FORMAT_PRIOR
 
-    def _prior(self, lines: int, state: int) -> float:
-        """Largest prior of the types that accept here, less for those with other `lines`; a text that none accepts keeps a little, unless the choice is strict.
+    def _prior(self, shown: _Shown, state: int) -> float:
+        """Largest prior of the types that accept here, less for those with other lines or of countries that look otherwise; a text that none accepts keeps
+        a little, unless the choice is strict.
 
         "" has prior 1: where nothing is written, nothing has to be read.
         """
-        known = self._priors.get((state, lines))
-        if known is None:
-            known = 1.0 if state == START else 0.0 if self._strict else NO_FORMAT_PRIOR
-            for plate_type in self._automaton.accepted(state):
-                known = max(known, self._type_priors[plate_type.name] * (1.0 if plate_type.lines == lines else OTHER_LINES_PRIOR))
-            self._priors[state, lines] = known
+        if state == START:
+            return 1.0
+        accepted = self._priors.get((state, shown.lines))
+        if accepted is None:
+            accepted = self._priors[state, shown.lines] = self._by_country(state, shown.lines)
+        known = 0.0 if self._strict else NO_FORMAT_PRIOR
+        for country, prior in accepted:
+            known = max(known, prior * shown.origins.get(country, 1.0))
         return known
+
+    def _by_country(self, state: int, lines: int) -> list[tuple[str, float]]:
+        """Each country with a type that accepts here, and the largest prior of these types."""
+        priors: dict[str, float] = {}
+        for plate_type in self._automaton.accepted(state):
+            prior = self._type_priors[plate_type.name] * (1.0 if plate_type.lines == lines else OTHER_LINES_PRIOR)
+            priors[plate_type.country] = max(prior, priors.get(plate_type.country, 0.0))
+        return list(priors.items())
 
     def _weigh_types(self) -> dict[str, float]:
         """Prior of each type by name; the largest is 1 before hints."""
@@ -311,6 +350,20 @@ class Decoder:
             return 1
         per_row = (view.argmax(axis=-1) != 0).reshape(self.rows, -1).sum(axis=-1)
         return 2 if per_row[0] and per_row[1] else 1
+
+
+def weigh_origins(said: Sequence[Mapping[str, float]], shares: Sequence[float]) -> dict[str, float]:
+    """How much of its prior a type of each country keeps: 1 for the country that the looks together say first; none where a look says nothing.
+
+    Args:
+        said: log-likelihoods by country code, of each look.
+        shares: of the looks, with the sum 1.
+    """
+    if not all(said):
+        return {}
+    joined = {code: math.fsum(share * look[code] for share, look in zip(shares, said, strict=True)) for code in said[0]}
+    most = max(joined.values())
+    return {code: max(LEAST_ORIGIN, math.exp(ORIGIN_TRUST * (value - most))) for code, value in joined.items()}
 
 
 def _second(pair: tuple[PlateType | None, float | None]) -> float:

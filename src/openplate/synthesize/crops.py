@@ -44,11 +44,12 @@ class DrawnPhoto:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledCrop:
-    """A crop to train on: the first `first_line` characters of `text` stand on the first line; None where nobody said."""
+    """A crop to train on: the first `first_line` characters of `text` stand on the first line, `country` is its code; None where nobody said."""
 
     crop: Crop
     text: str
     first_line: int | None
+    country: str | None = None
 
 
 def choose_type(formats: Sequence[Format], rng: random.Random) -> PlateType:
@@ -201,12 +202,12 @@ def mix_crops(
                 crop = rectify(*cut_out(photo, quad, rng))
             else:
                 crop = rectify(photo, jitter_quad(quad, rng, 0.05))
-            yield LabelledCrop(crop, patch.text, patch.first_line)
+            yield LabelledCrop(crop, patch.text, patch.first_line, patch.country)
         elif kind < real_share + empty_share:
             yield LabelledCrop(empty_crop(material.photos, rng), "", 0)
         else:
             entry = next(drawn)
-            yield LabelledCrop(entry.crop, entry.text, entry.first_line)
+            yield LabelledCrop(entry.crop, entry.text, entry.first_line, entry.type.country)
 
 
 def empty_crop(photos: Sequence[Photo], rng: random.Random) -> Crop:

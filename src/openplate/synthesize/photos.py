@@ -22,11 +22,12 @@ HOLD_OUT = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """A real plate with some surroundings, its quad in the patch, and its text."""
+    """A real plate with some surroundings, its quad in the patch, its text, and the code of its country where the label says it."""
 
     image: Image
     quad: Quad
     text: str
+    country: str | None = None
 
     @property
     def first_line(self) -> int | None:
@@ -93,11 +94,11 @@ def load_patches(folders: Iterable[Path], held_out: bool, width_px: int = 320, c
             image = read_image(entry.path)[0].image
             for plate in plates:
                 quad = plate.quad if plate.quad is not None else box_to_quad(0, 0, image.shape[1], image.shape[0])
-                patches.append(_cut(image, quad, normalise(plate.text or ""), width_px))
+                patches.append(_cut(image, quad, normalise(plate.text or ""), plate.country, width_px))
     return patches
 
 
-def _cut(image: Image, quad: Quad, text: str, width_px: int) -> Patch:
+def _cut(image: Image, quad: Quad, text: str, country: str | None, width_px: int) -> Patch:
     width, height = quad_size(quad)
     x0, y0, x1, y1 = quad_to_box(quad)
     pad_x, pad_y = 0.25 * width, 0.6 * height
@@ -109,7 +110,7 @@ def _cut(image: Image, quad: Quad, text: str, width_px: int) -> Patch:
         size = max(1, round(region.shape[1] * factor)), max(1, round(region.shape[0] * factor))
         quad = quad * np.array([size[0] / region.shape[1], size[1] / region.shape[0]], np.float32)
         region = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return Patch(np.ascontiguousarray(region), np.asarray(quad, dtype=np.float32), text)
+    return Patch(np.ascontiguousarray(region), np.asarray(quad, dtype=np.float32), text, country)
 
 
 def paint_over(image: Image, quads: Sequence[Quad], rng: random.Random) -> Image:

@@ -52,7 +52,7 @@ class ReaderConfig:
     mixed in; `shard` crops are drawn at a time and used `passes` times.
 
     `network` is one of `READERS` in `networks/readers.py`, `width` multiplies its channels, `hidden` is for recurrent ones; `transformer` puts a spatial
-    transformer in front. `formats` are folders of further format files; characters that these declare are added to the charset.
+    transformer in front; `tell_countries` lets the network also say of which country a plate looks ("crnn" alone can). `formats` are folders of further format files; characters that these declare are added to the charset.
     """
 
     loop: LoopConfig = LoopConfig()
@@ -62,6 +62,7 @@ class ReaderConfig:
     photos: tuple[str, ...] = ()
     network: str = "crnn"
     transformer: bool = False
+    tell_countries: bool = False
     width: float = 1.0
     hidden: int = 128
     shard: int = 12_800

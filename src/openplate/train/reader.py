@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -27,6 +27,8 @@ from openplate.train.networks.readers import build_reader
 from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 
 LONGEST = 12
+ORIGIN_WEIGHT = 0.05
+"""How much the loss of the countries counts beside that of the texts."""
 
 
 @lru_cache(maxsize=2)
@@ -70,7 +72,7 @@ def reader_charset(config: ReaderConfig) -> Charset:
 
 @dataclass(frozen=True, slots=True)
 class DrawReaderShard:
-    """Draws shard `number` of a config: crops `(S, 48, 192) uint8`, targets `(S, 12)` padded with 0, lengths and first_lines `(S,)`."""
+    """Draws shard `number` of a config: crops `(S, 48, 192) uint8`, targets `(S, 12)` padded with 0, lengths, first_lines and origins `(S,)`."""
 
     config: ReaderConfig
 
@@ -83,15 +85,26 @@ class DrawReaderShard:
         formats = more_often(chosen_formats(config.countries, config.formats), config.often)
         seed = config.loop.seed * 1_000_003 + number
         mixed = mix_crops(formats, material, seed, difficulty, config.views, config.real_share, config.empty_share)
-        return pack(islice(mixed, config.shard), config.shard, charset)
+        return pack(islice(mixed, config.shard), config.shard, charset, origins(config))
 
 
-def pack(crops: Iterator[LabelledCrop], count: int, charset: Charset) -> Shard:
-    """Labelled crops as arrays."""
+def origins(config: ReaderConfig) -> dict[str, float]:
+    """The countries that a reader tells apart, by their codes, and the share of drawn plates that are theirs; none where it tells no countries."""
+    if not config.tell_countries:
+        return {}
+    drawn = [f for f in more_often(chosen_formats(config.countries, config.formats), config.often) if any(t.drawn for t in f.types)]
+    total = sum(f.weight for f in drawn)
+    return {f.code: f.weight / total for f in drawn}
+
+
+def pack(crops: Iterator[LabelledCrop], count: int, charset: Charset, countries: Iterable[str] = ()) -> Shard:
+    """Labelled crops as arrays; "origins" holds places in `countries`, -1 for others."""
+    places = {code: i for i, code in enumerate(countries)}
     images = np.zeros((count, CROP_HEIGHT, CROP_WIDTH), np.uint8)
     targets = np.zeros((count, LONGEST), np.int64)
     lengths = np.zeros(count, np.int64)
     first_lines = np.full(count, -1, np.int64)
+    places_of_crops = np.full(count, -1, np.int64)
     for i, entry in enumerate(crops):
         images[i] = entry.crop
         ids = charset.encode(entry.text)[:LONGEST]
@@ -99,7 +112,8 @@ def pack(crops: Iterator[LabelledCrop], count: int, charset: Charset) -> Shard:
         lengths[i] = len(ids)
         if entry.first_line is not None:
             first_lines[i] = min(entry.first_line, len(ids))
-    return {"crops": images, "targets": targets, "lengths": lengths, "first_lines": first_lines}
+        places_of_crops[i] = places.get(entry.country or "", -1)
+    return {"crops": images, "targets": targets, "lengths": lengths, "first_lines": first_lines, "origins": places_of_crops}
 
 
 def text_loss(log_probabilities: Tensor, targets: Tensor, lengths: Tensor, first_lines: Tensor) -> Tensor:
@@ -154,6 +168,9 @@ class ReaderTask:
             "width": config.width,
             "hidden": config.hidden,
         }
+        self._origins = origins(config)
+        if self._origins:
+            self.settings["origins"] = list(self._origins)
         torch.manual_seed(config.loop.seed)
         self.network: nn.Module = build_reader(self.settings)
         self._validation: dict[str, Shard] = {}
@@ -177,26 +194,36 @@ class ReaderTask:
         return batch["crops"][:, None].float()
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        log_probabilities = network(self.inputs(batch))
-        losses = text_loss(log_probabilities, batch["targets"], batch["lengths"], batch["first_lines"])
-        return losses.mean() / 8, {}
+        said = network(self.inputs(batch))
+        log_probabilities = said[:, :-1] if self._origins else said
+        loss = text_loss(log_probabilities, batch["targets"], batch["lengths"], batch["first_lines"]).mean() / 8
+        if not self._origins:
+            return loss, {}
+        if not (batch["origins"] >= 0).any():
+            return loss, {"origin_loss": 0.0}
+        drawn = torch.tensor(list(self._origins.values()), device=said.device).log()
+        origin_loss = nn.functional.cross_entropy(said[:, -1, : len(drawn)].float() + drawn, batch["origins"], ignore_index=-1)
+        return loss + ORIGIN_WEIGHT * origin_loss, {"origin_loss": float(origin_loss.detach())}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         if not self._validation:
             self._validation = self._draw_validation()
-        figures = {}
+        figures, countries = {}, 0.0
         for name, shard in self._validation.items():
-            texts = read_greedily(network, shard["crops"], self.charset)
+            said = run(network, shard["crops"])
+            texts = greedy(said[:, :-1] if self._origins else said, self.charset)
             truths = [self.charset.decode(int(i) for i in row) for row in shard["targets"]]
             figures[name] = sum(a == b for a, b in zip(texts, truths, strict=True)) / len(truths)
+            if self._origins and name == "drawn":
+                countries = float((said[:, -1, : len(self._origins)].argmax(axis=-1) == shard["origins"]).mean())
         figures["score"] = sum(figures.values()) / len(figures)
-        return figures
+        return figures | ({"country": countries} if self._origins else {})
 
     def _draw_validation(self) -> dict[str, Shard]:
         config = self.config
         formats = chosen_formats(config.countries, config.formats)
         drawn = mix_crops(formats, Material(), 987_654_321, 0.8, 1, 0.0, 0.0)
-        sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops, self.charset)}
+        sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops, self.charset, self._origins)}
         material = load_material(config.photos, True, self.charset.characters)
         if material.patches:
             real = (LabelledCrop(rectify(patch.image, patch.quad), patch.text, patch.first_line) for patch in material.patches)
@@ -204,13 +231,10 @@ class ReaderTask:
         return sets
 
 
-def read_greedily(network: nn.Module, crops: np.ndarray[Any, Any], charset: Charset, batch: int = 128) -> list[str]:
-    """Best-path texts of `(N, 48, 192) uint8` crops."""
+def run(network: nn.Module, crops: np.ndarray[Any, Any], batch: int = 128) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What a reader says of `(N, 48, 192) uint8` crops."""
     network.eval()
     device = next(network.parameters()).device
-    texts: list[str] = []
     with torch.inference_mode():
-        for start in range(0, len(crops), batch):
-            part = torch.from_numpy(crops[start : start + batch])[:, None].float().to(device)
-            texts += greedy(network(part).float().cpu().numpy(), charset)
-    return texts
+        parts = (torch.from_numpy(crops[start : start + batch])[:, None].float().to(device) for start in range(0, len(crops), batch))
+        return np.concatenate([network(part).float().cpu().numpy() for part in parts])

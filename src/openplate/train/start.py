@@ -55,11 +55,13 @@ class StoredLayer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredNetwork:
-    """An exported graph: its layers with weights in the order in which it runs them, and a reader's charset ("" for other networks)."""
+    """An exported graph: its layers with weights in the order in which it runs them, a reader's charset ("" for other networks), and whether it tells
+    countries."""
 
     path: Path
     characters: str
     layers: tuple[StoredLayer, ...]
+    tells_countries: bool = False
 
 
 def start_from(network: nn.Module, path: Path, characters: str, sample: Callable[[], Tensor]) -> str:
@@ -177,7 +179,7 @@ def read_exported(path: Path) -> StoredNetwork:
                 products[layers[0]] = StoredLayer(layer.operator, layer.weight, constants[0].astype(np.float32))
         elif node.op_type in _OPERATORS and not (node.op_type in ("MatMul", "Gemm") and node.input[1] not in values):
             products[node.output[0]] = _stored_layer(path, node, values)
-    return StoredNetwork(path, metadata.get("openplate.characters", ""), tuple(products.values()))
+    return StoredNetwork(path, metadata.get("openplate.characters", ""), tuple(products.values()), "openplate.origins" in metadata)
 
 
 def _stored_layer(path: Path, node: Any, values: dict[str, NDArray[Any]]) -> StoredLayer:
@@ -212,13 +214,26 @@ def fill_network(network: nn.Module, stored: StoredNetwork, sample: Tensor, char
     if isinstance(network, Transformed) and len(called) != len(stored.layers):
         network = network.reader
         called = _run_order(network, sample)
-    if len(called) != len(stored.layers):
-        raise ConfigError(f"{stored.path}: expected {len(called)} layers for this network, the file runs {len(stored.layers)}; its settings differ")
+    called, layers = _without_origins(called, stored)
+    if len(called) != len(layers):
+        raise ConfigError(f"{stored.path}: expected {len(called)} layers for this network, the file runs {len(layers)}; its settings differ")
     rows = class_rows(characters, stored.characters) if characters and stored.characters else None
-    for (name, layer, level), entry in zip(called, stored.layers, strict=True):
+    for (name, layer, level), entry in zip(called, layers, strict=True):
         _fill(layer, level, entry, rows if name.split(".")[-1] == "classify" else None, f"{stored.path}: layer {name}")
-    biases = {id(layer): entry.bias for (_, layer, _), entry in zip(called, stored.layers, strict=True)}
+    biases = {id(layer): entry.bias for (_, layer, _), entry in zip(called, layers, strict=True)}
     _settle_normalisations(network, sample, biases)
+
+
+def _without_origins(called: list[Called], stored: StoredNetwork) -> tuple[list[Called], tuple[StoredLayer, ...]]:
+    """The layers to pair, without those that tell countries where only one side has them; other countries than the file's are learned anew."""
+    text = [entry for entry in called if "origin" not in entry[0].split(".")]
+    if not stored.tells_countries:
+        return text, stored.layers
+    first = len(stored.layers) - 2  # they run last
+    if len(text) == len(called):
+        return text, stored.layers[:first]
+    same = called[-1][1].state_dict()["weight"].shape == stored.layers[-1].weight.shape
+    return (called, stored.layers) if same else (called[:-1], stored.layers[:-1])
 
 
 def _run_order(network: nn.Module, sample: Tensor) -> list[Called]:

@@ -1,4 +1,6 @@
-"""The readers by name: a checkpoint's settings in, the network out. All take crops `(N, 1, 48, 192)` and give log-probabilities `(N, T, K)`, T = 96."""
+"""The readers by name: a checkpoint's settings in, the network out. All take crops `(N, 1, 48, 192)` and give log-probabilities `(N, T, K)`, T = 96;
+one that tells countries gives a row more (see `crnn.Origin`).
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,21 @@ def build_reader(settings: Mapping[str, Any]) -> nn.Module:
 
     Args:
         settings: `characters` (the charset), `width`, `hidden` (of recurrent readers), `network` (one of `READERS`; "crnn" where it is missing) and
-            `transformer` (whether a spatial transformer stands in front; no where it is missing).
+            `transformer` (whether a spatial transformer stands in front; no where it is missing)
+            and `origins` (codes of the countries that it tells apart; none where they are missing).
 
     Raises:
-        ConfigError: there is no such network.
+        ConfigError: there is no such network, or it cannot tell countries.
     """
     name, width, hidden = settings.get("network", "crnn"), settings["width"], settings["hidden"]
     classes = len(Charset(settings["characters"]))
+    origins = settings.get("origins", [])
+    if origins and name != "crnn":
+        raise ConfigError(f'tell_countries: only network = "crnn" does, got {name!r}; take it out')
     reader: nn.Module
     match name:
         case "crnn":
-            reader = Crnn(classes, width, hidden)
+            reader = Crnn(classes, width, hidden, len(origins))
         case "crnn_deep":
             reader = CrnnDeep(classes, width, hidden)
         case "residual":
