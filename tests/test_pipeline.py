@@ -39,14 +39,20 @@ class Stages:
     detected: list[Image] = field(default_factory=list)
     crops: list[Crop] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
+    tight: tuple[tuple[str, int], ...] = (("A123BC77", 1),)
 
-    def detector(self, *arguments: Any) -> Callable[[Image], list[Detection]]:
-        def detect(image: Image) -> list[Detection]:
-            self.detected.append(image)
-            return self.detections
-
+    def detector(self, *arguments: Any) -> "Stages":
         self.built["detector"] = arguments
-        return detect
+        return self
+
+    threshold = 0.45
+
+    def candidates(self, image: Image) -> list[Detection]:
+        self.detected.append(image)
+        return self.detections
+
+    def __call__(self, image: Image) -> list[Detection]:
+        return [d for d in self.candidates(image) if d.confidence >= self.threshold]
 
     def straightener(self, *arguments: Any) -> Callable[[Image, Quad], Quad]:
         self.built["straightener"] = arguments
@@ -63,7 +69,11 @@ class Stages:
 
         self.built["reader"] = arguments
         report = EngineReport("fake", "1", "cpu", "fp32", 1)
-        return SimpleNamespace(report=report, log_probabilities=log_probabilities, decoder=SimpleNamespace(decode=decode))
+        return SimpleNamespace(
+            report=report,
+            log_probabilities=log_probabilities,
+            decoder=SimpleNamespace(decode=decode, is_tight=lambda text, lines: (text, lines) in self.tight),
+        )
 
 
 @pytest.fixture
@@ -440,8 +450,8 @@ def test_strict_choice_leaves_other_plates_unreadable(tiny: Options) -> None:
     assert (plate.status, plate.text) == ("unreadable", None)
 
 
-def test_faint_detection_that_is_not_read_is_reported_as_unreadable(stages: Stages, photo: Image) -> None:
-    stages.detections = [Detection(box_to_quad(10, 10, 60, 30), 0.41)]
+def test_detection_that_is_not_read_is_reported_as_unreadable(stages: Stages, photo: Image) -> None:
+    stages.detections = [Detection(box_to_quad(10, 10, 60, 30), 0.46)]
     stages.further = reading("A123BC77", 0.4)
     stages.first = lambda look: stages.further
     (plate,) = Pipeline().read(photo)
@@ -467,3 +477,35 @@ def test_detection_without_text_is_reported_when_it_is_sure(
     stages.first = lambda look: reading(text, 0.99) if text else NOTHING
     plates = Pipeline(Options(all_detections=all_detections)).read(np.zeros((200, 300, 3), np.uint8))
     assert [p.reading.text for p in plates] == ([text] if reported else [])
+
+
+# --- faint detections
+
+
+def faint(stages: Stages, text: str = "A123BC77", confidence: float = 0.97, quad: Quad = RIGHT) -> list[str]:
+    """The texts reported when a faint detection, beside a clear one, is read so."""
+    stages.detections = [Detection(LEFT, 0.9), Detection(quad, 0.3)]
+    stages.first = lambda look: reading(text, confidence)
+    stages.further = reading(text, confidence)
+    plates = Pipeline(min_confidence=0).read(np.zeros((100, 300, 3), np.uint8))
+    assert plates[0].detection.confidence == 0.9
+    return [plate.text or "" for plate in plates[1:]]
+
+
+def test_faint_detection_counts_when_it_is_surely_read_in_a_tight_format(stages: Stages) -> None:
+    assert faint(stages) == ["A123BC77"]
+    assert faint(stages, confidence=0.94) == []
+    assert faint(stages, "SCHMITZ") == []
+    stages.tight = (("A123BC77", 2), ("8002003113", 1))
+    assert faint(stages) == []
+    assert faint(stages, "8002003113") == []  # telephone numbers are digits alone
+
+
+def test_faint_detection_on_a_clear_one_is_not_read(stages: Stages) -> None:
+    assert faint(stages, confidence=0.99, quad=box_to_quad(60, 40, 160, 70)) == []
+    assert len(stages.crops) == 1
+
+
+def test_detections_alone_are_the_clear_ones(stages: Stages, photo: Image) -> None:
+    stages.detections = [Detection(LEFT, 0.9), Detection(RIGHT, 0.3)]
+    assert [d.confidence for d in Pipeline().detect(photo)] == [0.9]

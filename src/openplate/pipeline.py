@@ -19,7 +19,7 @@ from openplate.detect.open import open_detector
 from openplate.end_to_end import OnePass
 from openplate.errors import ConfigError, SourceError, WeightsError
 from openplate.formats import load_formats
-from openplate.geometry import box_to_quad, grow_quad, quad_size
+from openplate.geometry import box_to_quad, grow_quad, quad_iou, quad_size
 from openplate.read.decode import Decoder
 from openplate.read.reader import Reader
 from openplate.rectify import rectify
@@ -34,6 +34,8 @@ HOPELESS = 0.03
 """A reading less sure than this after one look is not helped by others; most are no plates."""
 LOOKS = ((0.03, 0.08), (-0.02, -0.06), (0.0, 0.0))
 """Margins by which the quad is changed for further looks at a plate that was not read surely; the last one is the detector's own quad."""
+BELIEVED = 0.95
+"""Least confidence of a reading that makes a plate of a faint detection."""
 TEXTLESS = 0.5
 """A detection in which no text is seen is reported from this detection confidence on; most of the fainter ones are windows, lamps and signs."""
 TEXTLESS_WIDE = 0.85
@@ -174,7 +176,7 @@ class Pipeline:
         if self._one_pass is not None:
             return self._read_in_one_pass(self._one_pass, frame, decode_ms)
         started = time.perf_counter()
-        detections = self.detect(frame.image)
+        detections = self._apart(self._detector.candidates(frame.image))
         detected = time.perf_counter()
         refined = [self.straighten(frame.image, d.quad) for d in detections]
         crops = [rectify(frame.image, quad) for quad in refined]
@@ -183,7 +185,7 @@ class Pipeline:
             self._plate(Detection(quad, d.confidence), self._read(frame.image, quad, d.quad, crop))
             for d, quad, crop in zip(detections, refined, crops, strict=True)
         ]
-        plates = self._worth_reporting(plates, frame.image)
+        plates = self._worth_reporting([p for p in plates if self._is_believed(p)], frame.image)
         times = Milliseconds(decode_ms, *(1000 * (b - a) for a, b in ((started, detected), (detected, rectified), (rectified, time.perf_counter()))))
         return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), self.engine, times)
 
@@ -253,6 +255,19 @@ class Pipeline:
             return reading
         others = [rectify(image, grow_quad(q, *margin)) for q, margin in zip((quad, quad, coarse), LOOKS, strict=True)]
         return self._reader.decoder.decode([first, *(self._reader.log_probabilities(other) for other in others)])
+
+    def _apart(self, candidates: Sequence[Detection]) -> list[Detection]:
+        """The detections, and the fainter ones that lie on none of them."""
+        sure = [d for d in candidates if d.confidence >= self._detector.threshold]
+        return sure + [d for d in candidates[len(sure) :] if not any(quad_iou(d.quad, other.quad) > 0 for other in sure)]
+
+    def _is_believed(self, plate: Plate) -> bool:
+        """Whether a plate was detected, or faintly detected and surely read as digits and letters in a tight format: so are plates among large lettering."""
+        if plate.detection.confidence >= self._detector.threshold:
+            return True
+        text, confidence = plate.reading.text, plate.reading.confidence
+        has_both = any(c.isdigit() for c in text) and any(c.isalpha() for c in text)
+        return confidence >= BELIEVED and has_both and self.decoder.is_tight(text, plate.reading.lines)
 
     def _worth_reporting(self, plates: Sequence[Plate], image: Image) -> list[Plate]:
         """The plates with a text, and of those without one the sure detections."""

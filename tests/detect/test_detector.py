@@ -145,3 +145,18 @@ def test_network_of_another_kind_is_refused(tmp_path: Path, metadata: dict[str, 
     path = constant_network(tmp_path / "other.onnx", ("n", "h", "w", 3), np.zeros((1, 9)), metadata)
     with pytest.raises(WeightsError, match=r"other\.onnx: expected a detector"):
         Detector(path)
+
+
+def test_candidates_are_the_detections_and_fainter_ones(tmp_path: Path) -> None:
+    answers = [
+        [3, 0, 0, 100, 0, 100, 30, 0, 30],
+        [-0.5, 200, 0, 300, 0, 300, 30, 200, 30],
+        [-3, 400, 0, 500, 0, 500, 30, 400, 30],
+    ]  # 0.95, 0.38, 0.05
+    metadata = METADATA | {"openplate.threshold": "0.45", "openplate.faint": "0.25"}
+    image = np.zeros((540, 960, 3), np.uint8)
+    detector = Detector(constant_network(tmp_path / "d.onnx", ("n", "h", "w", 3), answers, metadata), precision="fp32")
+    assert [d.confidence for d in detector.candidates(image)] == pytest.approx([0.9526, 0.3775], abs=1e-4)
+    assert [d.confidence for d in detector(image)] == pytest.approx([0.9526], abs=1e-4)
+    without = Detector(constant_network(tmp_path / "e.onnx", ("n", "h", "w", 3), answers, metadata | {"openplate.faint": "0.45"}), precision="fp32")
+    assert len(without.candidates(image)) == 1

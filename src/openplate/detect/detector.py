@@ -25,11 +25,17 @@ CLOSE = 0.1
 
 
 class Detects(Protocol):
-    """A detector: one image in, its detections out, the most confident first."""
+    """A detector: one image in, its detections out, the most confident first.
+
+    A detection at least as confident as `threshold` counts; `candidates` are these and fainter ones, of which a reading has to say whether they are plates.
+    """
 
     report: EngineReport
+    threshold: float
 
     def __call__(self, image: Image) -> list[Detection]: ...
+
+    def candidates(self, image: Image) -> list[Detection]: ...
 
 
 class Detector:
@@ -63,13 +69,18 @@ class Detector:
             raise WeightsError(f"{path}: expected a detector of openplate, got kind {metadata.get('openplate.kind')!r}")
         self.report = self._network.report
         self._side = int(metadata["openplate.side"])
-        self._threshold = float(metadata["openplate.threshold"])
+        self.threshold = float(metadata["openplate.threshold"])
+        self._faint = float(metadata.get("openplate.faint", self.threshold))
         # Files without strides give corners in px; placing all 11,475 rows of a photo in the network took 1.2 ms of 28.
         self._strides = tuple(int(stride) for stride in metadata.get("openplate.strides", "").split())
         self._reach = float(metadata.get("openplate.reach", 1))
 
     def __call__(self, image: Image) -> list[Detection]:
         """The plates of one image `(H, W, 3) uint8 RGB`, quads in its px, the most confident first."""
+        return [d for d in self.candidates(image) if d.confidence >= self.threshold]
+
+    def candidates(self, image: Image) -> list[Detection]:
+        """What may be plates in one image, those that are and fainter ones, the most confident first."""
         scale = detection_scale(image.shape[1], image.shape[0], self._side)
         detections = self._look(image, scale)
         if any(d.confidence >= SURE for d in detections):
@@ -84,8 +95,8 @@ class Detector:
         prepared = prepare(image, scale)
         output = self._network(prepared[None])[0][0]
         if self._strides:
-            output = place_corners(output, (prepared.shape[0], prepared.shape[1]), self._strides, self._reach, self._threshold)
-        return [Detection(np.asarray(d.quad / scale, dtype=np.float32), d.confidence) for d in decode_detections(output, self._threshold)]
+            output = place_corners(output, (prepared.shape[0], prepared.shape[1]), self._strides, self._reach, self._faint)
+        return [Detection(np.asarray(d.quad / scale, dtype=np.float32), d.confidence) for d in decode_detections(output, self._faint)]
 
 
 def detection_scale(width: int, height: int, side: int) -> float:

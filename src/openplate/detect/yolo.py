@@ -77,17 +77,21 @@ class YoloDetector:
     def __init__(self, path: Path, network: Network, threshold: float = THRESHOLD) -> None:
         metadata = network.metadata
         self._network = network
-        self._threshold = threshold
+        self.threshold = threshold
         self._height, self._width = _input_size(path, network)
         self._stride = int(_number(metadata.get("stride"), STRIDE))
         self._side = _side(metadata)
         self._layout = read_layout(path, self._probe(path), metadata)
         self.report: EngineReport = network.report
 
+    def candidates(self, image: Image) -> list[Detection]:
+        """The plates of one image: fainter ones are not kept."""
+        return self(image)
+
     def __call__(self, image: Image) -> list[Detection]:
         """The plates of one image `(H, W, 3) uint8 RGB`, quads in its px, the most confident first."""
         prepared, place = self._prepare(image)
-        found = decode_yolo(self._network(prepared)[0][0], self._layout, self._threshold)
+        found = decode_yolo(self._network(prepared)[0][0], self._layout, self.threshold)
         shift = np.array([place.left, place.top], np.float32)
         detections = []
         for detection, is_box in found:
