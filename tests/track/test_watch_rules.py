@@ -12,9 +12,10 @@ from openplate.sources import encode_image
 from openplate.track.settings import WatchSettings
 from openplate.types import Detection, Image, Plate, Quad, SightingEvent
 from openplate.watch import Watcher
-from tests.track.scenes import FPS, Film, Shown, closed, lines, play, view
+from tests.track.scenes import FPS, Film, Says, Shown, closed, lines, play, view
 
 TEXT, OTHER, THIRD = "A123BC77", "B456MM99", "E789KX50"
+UNSURE: Says = ["A", {"1": 0.6, "7": 0.4}, *"23BC77"]
 
 
 def drive(face: str, says: str, start: float = 60.0, speed: float = 4.0, y: float = 150.0) -> Callable[[int], Shown]:
@@ -272,6 +273,45 @@ def test_things_large_enough_to_read_in_which_there_is_no_text_are_no_plates(fou
     events, watcher = watch(film, 60)
     assert {reason: n for reason, n in watcher.counts.rejected if reason == "no_plate"} == dropped
     assert [event.sighting.status for event in events] == ([] if dropped else ["unreadable"])
+
+
+@pytest.mark.parametrize(
+    ("says", "found", "moves", "status"),
+    [
+        ("CAFE24", 0.7, 1, None),
+        ("CAFE24", 0.8, 1, "unreadable"),
+        (UNSURE, 0.7, 1, "unreadable"),
+        (UNSURE, 0.6, 0, None),
+        (UNSURE, 0.7, 0, "unreadable"),
+    ],
+    ids=["sign", "clear", "plate of the country", "overlay", "parked plate"],
+)
+def test_unread_text_that_no_plate_here_has_or_that_never_moves_is_no_plate(says: Says, found: float, moves: int, status: str | None) -> None:
+    film = Film(lambda n: [Shown("a", says, 300 + moves * n, 150, found=found)])
+    events, watcher = watch(film, 60, WatchSettings(min_confidence=0.9999))
+    assert [event.sighting.status for event in events] == ([status] if status else [])
+    assert dict(watcher.counts.rejected).get("no_plate", 0) == (status is None)
+
+
+def test_without_a_hint_any_tight_format_makes_a_plate() -> None:
+    for says, status in (("京A12345", "unreadable"), ("PARKING", None)):
+        film = Film(lambda n, says=says: [Shown("a", says, 300 + n, 150, found=0.7)], country=())
+        events, _ = watch(film, 60, WatchSettings(min_confidence=0.9999))
+        assert [event.sighting.status for event in events] == ([status] if status else [])
+
+
+def test_thing_too_large_to_hide_its_text_is_no_plate_however_clear() -> None:
+    for width, reported in ((115, True), (130, False)):  # 28.75 and 32.5 px high
+        events, _ = watch(Film(lambda n, width=width: [Shown("a", "", 300 + n, 150, width=width, found=0.9)]), 60)
+        assert bool(events) == reported
+
+
+def test_clear_plate_without_text_is_followed_in_sight() -> None:
+    for found, shown in ((0.8, 1), (0.7, 0)):
+        film = Film(lambda n, found=found: [Shown("a", "", 300 + n, 150, width=60, found=found)])
+        watcher = Watcher(film)
+        play(watcher, film, range(40))
+        assert len(watcher.tracks) == shown
 
 
 def test_plate_seen_for_a_moment_and_not_read_is_a_glimpse() -> None:

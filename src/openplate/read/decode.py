@@ -245,6 +245,11 @@ class Decoder:
         fitting = (t for t in self._automaton.matches(text) if not t.loose and t.lines == lines)
         return any(not self._hinted or t.country in self._hinted for t in fitting)
 
+    def is_expected(self, text: str, lines: int) -> bool:
+        """Whether a type allows the text that a plate here would have: any of a country that the hints name, or, where there are none, any that is not loose."""
+        fitting = (t for t in self._automaton.matches(text) if t.lines == lines)
+        return any(t.country in self._hinted if self._hinted else not t.loose for t in fitting)
+
     def _best_type(self, text: str, shown: _Shown) -> PlateType | None:
         """The likeliest type for a text, None when no type allows it."""
         return max(self._type_shares(text, shown), key=_second, default=(None, 0.0))[0]

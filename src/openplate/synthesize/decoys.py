@@ -225,6 +225,8 @@ def _board(wide: int, rng: random.Random) -> tuple[Image, Alpha]:
     ink_colour = np.array((20, 20, 20) if sum(paper) > 380 else (240, 240, 240), np.float32)
     for line in range(lines):
         text = " ".join(rng.choice((*_WORDS, *_BADGES)) for _ in range(rng.randint(1, 2)))
+        if rng.random() < 0.35:  # a telephone number, a price, a bus line
+            text = "".join(rng.choice("0123456789-. ") if rng.random() < 0.75 else rng.choice("ABCEHKMOPTX") for _ in range(rng.randint(3, 9)))
         ink = _words(text, max(4, round(wide * rng.uniform(0.5, 0.9))), _font(rng))
         y = round(high * (line + 0.5) / lines - ink.shape[0] / 2)
         x = (wide - ink.shape[1]) // 2

@@ -21,9 +21,13 @@ _CONFIDENT, _LIKELY = 0.9, 0.5
 _DOUBTS = 3
 """So many looks at another text in a row settle it."""
 CLEAR = 0.75
-"""A plate as confident as this is believed to be one even though it is large and the reader sees no text in it at all."""
+"""A plate as confident as this is believed to be one even though it is large and the reader sees no text in it that a plate here would have."""
+_STANDING = 0.65
+"""The same for what has a text that a plate here would have, and never moves: overlays and signs are fainter (drawn sequences: plates that stand 0.76 and more)."""
 _LARGE_PX = 14.0
 """Of a real plate this high the reader sees some text, if not the right one (drawn sequences: 2 of 24 things without any were plates)."""
+_HUGE_PX = 30.0
+"""Of a plate this high there is some text, however clearly something is detected."""
 _SMALL_PX = 11.0
 """Height of a line of text under which plates are hardly read."""
 _BLURRED = 0.025
@@ -193,10 +197,11 @@ class Visit:
         return self._unreadable(reasons) if reasons else Verdict("read", ())
 
     def is_plate(self) -> bool:
-        """Whether a plate seems to be there at all: its text is likely, or it is detected clearly and has not been looked at twice without a text."""
-        if self.reading.confidence >= _LIKELY:
-            return True
-        return self.path.detection_confidence >= FAINT and (bool(self.reading.text) or self.looks_taken < 2)
+        """Whether a plate seems to be there at all: its text is likely, or it is detected clearly, or well enough and a look at it may still come."""
+        confidence, looked = self.path.detection_confidence, self.looks_taken >= 2
+        if self._is_doubtful():
+            return confidence >= FAINT and not looked
+        return self.reading.confidence >= _LIKELY or confidence >= (CLEAR if looked and not self.reading.text else FAINT)
 
     def is_parked(self, time_s: float) -> bool:
         """Whether it has stood still long enough to count as parked."""
@@ -261,11 +266,7 @@ class Visit:
             return None
         if self.path.detection_confidence < FAINT and self.reading.confidence < _LIKELY:
             return "no_plate"
-        if (
-            not self.reading.text
-            and self.path.detection_confidence < CLEAR
-            and max((look.height_px for look in self.looks), default=0.0) >= _LARGE_PX
-        ):
+        if self._is_doubtful():
             return "no_plate"
         if not self.looks or self.path.detections < 2 or self.path.last_seen_s - self.path.first_s < self.settings.glimpse_s:
             return "glimpse"
@@ -279,6 +280,19 @@ class Visit:
         self._agreed = agreeing(self.decoder, self.looks, self.reading.text) if self.reading.text else []
         times = [look.time_s for look in agreeing(self.decoder, looks, self.reading.text)] if self.reading.text else []
         self.agreed_s = max(times, default=self.agreed_s)
+
+    def _is_doubtful(self) -> bool:
+        """Whether this is a sign, a caption or a lamp rather than a plate: large, and without any text; or not clearly detected, large enough to be read,
+        and either without a text that a plate here would have, or at the same place all the time without being believed."""
+        high = max((look.height_px for look in self.looks), default=0.0)
+        if not self.reading.text and high >= _HUGE_PX and self.looks_taken >= 2:
+            return True
+        if self.path.detection_confidence >= CLEAR or high < _LARGE_PX:
+            return False
+        if not self.reading.text or not self.decoder.is_expected(self.reading.text, self.reading.lines):
+            return True
+        stands = not self.path.motion.moved and self.looks_taken >= self.settings.static_agreeing
+        return stands and self.path.detection_confidence < _STANDING and self.verdict().status != "read"
 
     def _contradicts(self, look: PlateLook) -> bool:
         """Whether a look shows another plate's text, as far as one look can tell. It takes less where this may have become another plate."""
