@@ -65,6 +65,18 @@ def test_numbers_of_a_small_set(make_dataset: MakeDataset) -> None:
     assert [(g.name, g.plates) for g in summary.by_height_px if g.plates] == [("16-24", 3)]
 
 
+def test_country_is_counted_where_the_text_is_right_and_the_label_names_a_known_one(make_dataset: MakeDataset) -> None:
+    pipeline = FakePipeline([plate(HERE, "A123BC77", 0.9)], [reading("A123BC77", 0.9)])  # says RU
+    folder = make_dataset(*([label("A123BC77", country=code)] for code in ("RU", "ru", "KZ", "EU")), [label("A1")])
+    summary = evaluate(pipeline, load_dataset(folder), part="reader").summary()
+    assert summary.reading
+    assert summary.reading.country
+    assert (summary.reading.country.right, summary.reading.country.total) == (2, 3)
+    alone = evaluate(pipeline, load_dataset(make_dataset([label("A123BC77", country="EU")], name="other")), part="reader").summary()
+    assert alone.reading
+    assert alone.reading.country is None
+
+
 def test_corner_error_counts_true_quads_only(make_dataset: MakeDataset) -> None:
     tilted: dict[str, Any] = {"text": None, "country": "CN", "quad": (HERE + np.array([[0, 0], [0, 4], [0, 4], [0, 0]])).tolist()}
     pipeline = FakePipeline([plate(HERE, "A1", 0.9)])

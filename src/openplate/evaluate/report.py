@@ -68,6 +68,7 @@ SUMMARY_HEADINGS = (
     "corners",
     "reader %",
     "CER %",
+    "country %",
     "sure, right %",
 )
 
@@ -84,6 +85,7 @@ def summary_row(name: str, summary: Summary) -> list[str]:
         *([rate_text(detection.recall), rate_text(detection.matched), number_text(detection.map50_95, 3)] if detection else ["-"] * 3),
         number_text(detection.corners.median_fraction if detection and detection.corners else None, 3),
         *([rate_text(reading.exact), number_text(None if reading.cer is None else 100 * reading.cer, 2)] if reading else ["-"] * 2),
+        rate_text(reading.country) if reading and reading.country else "-",
         f"{rate_text(sure)} of {sure.total}" if sure and sure.total else "-",
     ]
 
@@ -98,7 +100,8 @@ def _notes() -> str:
         "<p class=note>Square brackets: 95 % interval (Wilson). <b>end to end</b>: labelled plates with exactly their text in some reading "
         "at IoU ≥ 0.3. <b>recall</b>: labels that a detection finds at IoU ≥ 0.5. <b>matched</b>: detections that find a label; photos hold "
         "plates without a label, so this is a lower bound of precision. <b>corners</b>: median distance as a fraction of the plate's height, "
-        "over true quads. <b>reader</b>: exact texts on labelled quads. <b>sure</b>: right among readings with confidence ≥ 0.99.</p>"
+        "over true quads. <b>reader</b>: exact texts on labelled quads. <b>country</b>: right texts "
+        "of which the right country is named. <b>sure</b>: right among readings with confidence ≥ 0.99.</p>"
     )
 
 

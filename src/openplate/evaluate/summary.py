@@ -24,6 +24,7 @@ from openplate.evaluate.metrics import (
     match,
     mean_average_precision,
 )
+from openplate.formats import load_formats
 from openplate.types import Detection, EngineReport, Plate, Quad, Reading
 
 if TYPE_CHECKING:
@@ -111,10 +112,12 @@ class DetectionSummary:
 class ReadingSummary:
     """The reader alone, on labelled quads and on images that are plates: exact texts (word accuracy), the character error rate, and every character.
 
-    `cer` and `characters` are None where rapidfuzz (extra `evaluate`) is not installed.
+    `cer` and `characters` are None where rapidfuzz (extra `evaluate`) is not installed. `country` counts, among right texts whose label names a country with
+    a shipped format, those that are said to be of that country; None where there are none.
     """
 
     exact: Rate
+    country: Rate | None
     cer: float | None
     characters: CharacterErrors | None
     calibration: Calibration
@@ -264,10 +267,21 @@ def _reading(plates: Sequence[PlateOutcome], alike: Sequence[str]) -> ReadingSum
     characters = _characters(measured, alike)
     return ReadingSummary(
         exact=count(right),
+        country=_countries(measured),
         cer=characters.cer if characters else None,
         characters=characters,
         calibration=calibration([plate.reading.confidence if plate.reading else 0.0 for plate in measured], right),
     )
+
+
+def _countries(plates: Sequence[PlateOutcome]) -> Rate | None:
+    known = {f.code for f in load_formats()}
+    said = [
+        plate.reading.country == plate.label.country.upper()
+        for plate in plates
+        if plate.reading_right and plate.reading and plate.label.country.upper() in known
+    ]
+    return count(said) if said else None
 
 
 def _characters(plates: Sequence[PlateOutcome], alike: Sequence[str]) -> CharacterErrors | None:
