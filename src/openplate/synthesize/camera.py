@@ -135,7 +135,8 @@ def defocus(picture: Picture, plate_height: float, rng: random.Random, difficult
 
 
 def record(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
-    """Sensor and codec: noise, sharpening, lost lines of interlaced video, JPEG."""
+    """Sensor and codec: noise, sharpening, JPEG, or what video recorders leave of fine strokes (WebP keeps a picture as a key frame of VP8: predicted
+    blocks, few steps of their frequencies, edges of blocks smoothed)."""
     if rng.random() < 0.55 * difficulty + 0.1:
         spread = float(picture[::2, ::2].std())
         sigma = min(rng.uniform(1, 14), 0.4 * spread + 0.5) * (0.4 + 0.6 * difficulty)
@@ -145,8 +146,11 @@ def record(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
         amount = rng.uniform(0.3, 2.3)
         picture = np.asarray(cv2.addWeighted(picture, 1 + amount, soft, -amount, 0), dtype=np.uint8)
     if rng.random() < 0.6 * difficulty + 0.1:
-        quality = round(rng.uniform(18, 92) if rng.random() < 0.6 else rng.uniform(60, 95))
-        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if rng.random() < 0.3:
+            _, data = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, round(math.exp(rng.uniform(0, math.log(45))))])
+        else:
+            quality = round(rng.uniform(18, 92) if rng.random() < 0.6 else rng.uniform(60, 95))
+            _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
         decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if picture.ndim == 2 else cv2.IMREAD_COLOR)
         picture = np.asarray(decoded, dtype=np.uint8)
     return picture
