@@ -535,3 +535,15 @@ def test_hint_outweighs_the_look() -> None:
 def test_empty_place_has_a_row_of_countries_too() -> None:
     decoder = Decoder([LETTER_DIGIT, TWO_DIGITS], CHARSET, origins=TELLING)
     assert decoder.decode([telling([{}, {}], {"XX": 0.5, "YY": 0.5})]).text == ""
+
+
+def test_text_of_no_format_is_believed_as_far_as_the_plate_looks_like_no_known_country() -> None:
+    decoder = Decoder([LETTER_DIGIT], CHARSET, origins=("XX", "ANY"))
+    shares = []
+    for first in (0.5, 0.999):
+        row = np.full((1, len(CHARSET)), -20, np.float32)
+        row[0, :2] = np.log([first, 1 - first])
+        reading = decoder.decode([np.concatenate([view(["A", {"B": 0.97, "7": 0.03}]), row])])
+        shares.append(by_text(reading)["A7"])
+    # 0.03 against 0.97 · NO_FORMAT_PRIOR, and against a tenth of that.
+    assert shares == pytest.approx([0.03 / 0.0397, 0.03 / 0.03097], abs=0.005)

@@ -32,6 +32,8 @@ RARITY_PENALTY = 0.3
 """A type that is e times rarer than the commonest one has a prior lower by this (in the logarithm)."""
 NOT_HINTED_PRIOR = 0.02
 OTHER_LINES_PRIOR = 0.1
+NO_COUNTRY = "ANY"
+"""The code of plates of no country that is known; a text of no format is believed as far as a plate looks like those."""
 ORIGIN_TRUST = 0.5
 """Power of what a network says of countries: of plates that are unlike the drawn ones it is surer than it should be."""
 LEAST_ORIGIN = 0.1
@@ -319,7 +321,7 @@ class Decoder:
         accepted = self._priors.get((state, shown.lines))
         if accepted is None:
             accepted = self._priors[state, shown.lines] = self._by_country(state, shown.lines)
-        known = 0.0 if self._strict else NO_FORMAT_PRIOR
+        known = 0.0 if self._strict else NO_FORMAT_PRIOR * shown.origins.get(NO_COUNTRY, 1.0)
         for country, prior in accepted:
             known = max(known, prior * shown.origins.get(country, 1.0))
         return known
