@@ -111,6 +111,7 @@ def test_csv_gives_a_row_a_plate_in_the_order_of_the_header() -> None:
         "x4": "10.0",
         "y4": "48.0",
         "reason": "",
+        "country_confidence": str(photo_as_json(photo(READ))["plates"][0]["country_confidence"]),
     }
     assert second[CSV_HEADER.index("text")] == ""
 

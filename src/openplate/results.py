@@ -14,7 +14,7 @@ RESULT_VERSION = 1
 
 CSV_HEADER = (
     "image", "status", "text", "confidence", "country", "format", "lines", "detection_confidence",
-    "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "reason",
+    "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "reason", "country_confidence",
 )  # fmt: skip
 _TABLE = (("TEXT", 12), ("CONFIDENCE", 10), ("COUNTRY", 7), ("FORMAT", 16), ("IMAGE", 0))
 

@@ -52,6 +52,12 @@ def test_reader_is_calibrated_on_the_photos_given(tmp_path: Path, monkeypatch: p
     assert open_network(target).metadata["openplate.kind"] == "straightener"
 
 
+def test_reader_that_is_not_calibrated_says_so(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["export", str(write_checkpoint(tmp_path, "reader"))])
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1] == "its confidences are as the network gives them: --calibrate makes probabilities of them"
+
+
 def test_file_that_is_no_checkpoint_is_one_line_on_stderr(tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_text("hello")
     result = CliRunner().invoke(main, ["export", str(tmp_path / "bad.pt")])

@@ -229,9 +229,9 @@ def _print_reports(reports: Sequence[Report], whole: Report) -> None:
     print_table([list(SUMMARY_HEADINGS), *(summary_row(report.name, report.summary()) for report in shown)])
     summary = whole.summary()
     for heading, groups in (("country", summary.by_country), ("height, px", summary.by_height_px)):
-        rows = [[g.name, str(g.plates), rate_text(g.exact), rate_text(g.found), rate_text(g.reading_exact)] for g in groups if g.plates]
+        rows = [[g.name, str(g.plates), rate_text(g.exact), rate_text(g.found), rate_text(g.reading_exact), rate_text(g.country)] for g in groups if g.plates]
         click.echo()
-        print_table([[heading, "plates", "end to end %", "recall %", "reader %"], *rows])
+        print_table([[heading, "plates", "end to end %", "recall %", "reader %", "country %"], *rows])
 
 
 def _print_false_alarms(counts: Sequence[FalseAlarms], whole: FalseAlarms) -> None:

@@ -88,6 +88,8 @@ def export(
             click.echo(f"{engine}: largest difference from PyTorch {difference:.2g}", err=True)
         if calibrate:
             _calibrate(written, photos)
+        elif kind == "reader":
+            click.echo("its confidences are as the network gives them: --calibrate makes probabilities of them", err=True)
         if int8:
             quantised = written.with_suffix(".int8.onnx")
             _write_int8(written, quantised, drawn, data, formats, any_speed, photos)

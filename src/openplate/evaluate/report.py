@@ -101,7 +101,7 @@ def _notes() -> str:
         "at IoU ≥ 0.3. <b>recall</b>: labels that a detection finds at IoU ≥ 0.5. <b>matched</b>: detections that find a label; photos hold "
         "plates without a label, so this is a lower bound of precision. <b>corners</b>: median distance as a fraction of the plate's height, "
         "over true quads. <b>reader</b>: exact texts on labelled quads. <b>country</b>: right texts "
-        "of which the right country is named. <b>sure</b>: right among readings with confidence ≥ 0.99.</p>"
+        "of which the right country is named, where the label names one with a format. <b>sure</b>: right among readings with confidence ≥ 0.99.</p>"
     )
 
 
@@ -129,8 +129,8 @@ def _numbers(summary: Summary, problems: Sequence[str]) -> str:
 
 
 def _group_table(heading: str, groups: Sequence[Group]) -> str:
-    rows = [[g.name, str(g.plates), rate_text(g.exact), rate_text(g.found), rate_text(g.reading_exact)] for g in groups]
-    return f"<h3>By {heading}</h3>" + table([heading, "plates", "end to end %", "recall %", "reader %"], rows)
+    rows = [[g.name, str(g.plates), rate_text(g.exact), rate_text(g.found), rate_text(g.reading_exact), rate_text(g.country)] for g in groups]
+    return f"<h3>By {heading}</h3>" + table([heading, "plates", "end to end %", "recall %", "reader %", "country %"], rows)
 
 
 def _calibration(title: str, calibration: Calibration) -> str:

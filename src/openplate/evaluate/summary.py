@@ -141,13 +141,14 @@ class EndToEndSummary:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The labels of one country, or of one height."""
+    """The labels of one country, or of one height; `country` as in `ReadingSummary`."""
 
     name: str
     plates: int
     found: Rate
     reading_exact: Rate
     exact: Rate
+    country: Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,23 +266,20 @@ def _reading(plates: Sequence[PlateOutcome], alike: Sequence[str]) -> ReadingSum
         return None
     right = [plate.reading_right is True for plate in measured]
     characters = _characters(measured, alike)
+    country = _countries(measured)
     return ReadingSummary(
         exact=count(right),
-        country=_countries(measured),
+        country=country if country.total else None,
         cer=characters.cer if characters else None,
         characters=characters,
         calibration=calibration([plate.reading.confidence if plate.reading else 0.0 for plate in measured], right),
     )
 
 
-def _countries(plates: Sequence[PlateOutcome]) -> Rate | None:
-    known = {f.code for f in load_formats()}
-    said = [
-        plate.reading.country == plate.label.country.upper()
-        for plate in plates
-        if plate.reading_right and plate.reading and plate.label.country.upper() in known
-    ]
-    return count(said) if said else None
+def _countries(plates: Sequence[PlateOutcome]) -> Rate:
+    right = [(plate.label.country.upper(), plate.reading.country) for plate in plates if plate.reading_right and plate.reading]
+    known = {f.code for f in load_formats()} | {said for _, said in right}  # further format files are known by what was read
+    return count(said == true for true, said in right if true in known)
 
 
 def _characters(plates: Sequence[PlateOutcome], alike: Sequence[str]) -> CharacterErrors | None:
@@ -321,6 +319,7 @@ def _groups(plates: Sequence[PlateOutcome], names: Iterable[str], name_of: Calla
                 found=count(plate.found for plate in members if plate.found is not None),
                 reading_exact=count(plate.reading_right for plate in members if plate.reading_right is not None),
                 exact=count(plate.kind == "exact" for plate in members if plate.kind is not None),
+                country=_countries(members),
             )
         )
     return tuple(groups)
