@@ -37,13 +37,20 @@ def test_country_added_in_a_folder_is_listed_with_its_example(tmp_path: Path) ->
 
 
 def test_long_names_and_wide_characters_leave_the_columns_in_line(tmp_path: Path) -> None:
-    long = ONE_TYPE.replace('"car"', '"very-long-name-of-a-type"').replace('"AB"', '"AB3456789012345"')
+    long = ONE_TYPE.replace('"car"', '"very-long-name-of-a-type"').replace('"AB"', '"京京京京京678901"')
     (tmp_path / "zz.toml").write_text(long)
     result = CliRunner().invoke(main, ["formats", "--formats", str(tmp_path), "--country", "zz"])
-    assert result.stdout.splitlines()[1] == "       very-long-name-of-a-type  AB3456789012345C  2 lines  300×100 mm   cars"
+    assert result.stdout.splitlines()[1] == "       very-long-name-of-a-type  京京京京京678901C  2 lines  300×100 mm   cars"
     chinese = CliRunner().invoke(main, ["formats", "--formats", str(tmp_path), "--country", "zz,cn"]).stdout.splitlines()
     # a province's character takes two places: its line is as much shorter
-    assert {line.index(" line") + sum(c >= "一" for c in line[: line.index(" line")]) for line in chinese if " line" in line} == {52}
+    assert {line.index(" line") + sum(c >= "一" for c in line[: line.index(" line")]) for line in chinese if " line" in line} == {53}
+
+
+def test_wrong_file_gives_one_line_that_names_file_and_key(tmp_path: Path) -> None:
+    (tmp_path / "zz.toml").write_text(ONE_TYPE.replace("[300, 100]", "5"))
+    result = CliRunner().invoke(main, ["formats", "--formats", str(tmp_path)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: {tmp_path / 'zz.toml'}: type car: size_mm: expected a list of numbers, [width, height], got 5\n"
 
 
 def test_json_holds_code_types_and_sizes(tmp_path: Path) -> None:

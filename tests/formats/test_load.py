@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from openplate.errors import FormatError
 from openplate.formats import Automaton, load_formats, select
 from openplate.formats.load import parse_colour, parse_format, parse_pattern
-from openplate.formats.model import Piece
+from openplate.formats.model import GLYPH_STYLES, Piece
+from openplate.synthesize.glyphs import STYLE_NAMES
 
 CLASSES = {"d": tuple("0123456789"), "L": ("A", "B"), "town": ("X", "YZ")}
 
@@ -90,7 +92,34 @@ def test_unknown_code_gives_error_that_lists_the_known() -> None:
         ('"TRI"', '"TRI", "PO"', r"classes.town: .*none twice"),
         ('"TRI"', '"tri"', r"classes.town: character 't' is not in the charset"),
         ("[classes]", "[classes", r"not a TOML file"),
-        ("size_mm = [520, 110]", "size_mm = [520]", r"not enough values"),
+        ("size_mm = [520, 110]", "size_mm = [520]", r"type car: size_mm: expected a list of numbers, \[width, height\], got \[520\]"),
+        ("size_mm = [520, 110]", "size_mm = 5", r"type car: size_mm: expected a list of numbers, \[width, height\], got 5"),
+        ("size_mm = [520, 110]", 'size_mm = ["520", 110]', r"size_mm: expected a list of numbers, \[width, height\], got \['520', 110\]"),
+        ("size_mm = [520, 110]", "size_mm = [-520, 110]", r"type car: size_mm: expected a width and a height above 0, got \[-520, 110\]"),
+        ("size_mm = [520, 110]", "size_mm = [520, 110]\nborder_mm = true", r"type car: border_mm: expected a number, got True"),
+        ("size_mm = [520, 110]", f"size_mm = [520, {10**400}]", r"too large"),
+        ("size_mm = [520, 110]", "size_mm = [520, 110]\narea_mm = 8", r"area_mm: expected a list of numbers, \[left, right\], got 8"),
+        ("size_mm = [520, 110]", "size_mm = [520, 110]\ncolours = 3", r"type car: colours: expected a list of \[background, ink\], got 3"),
+        ("size_mm = [520, 110]", 'size_mm = [520, 110]\nloose = "no"', r"type car: loose: expected true or false, got 'no'"),
+        ("size_mm = [520, 110]", 'size_mm = [520, 110]\nglyphs = "arial"', r"glyphs: expected one of gost, ga36, .*, plain, got 'arial'"),
+        ("size_mm = [520, 110]", 'size_mm = [520, 110]\nmarks = ["-"]', r"marks: expected a list of tables, got \['-'\]"),
+        ("baseline_mm = 92", 'baseline_mm = "low"', r"type car: baseline_mm: expected a number, got 'low'"),
+        ('mark = "-", height_mm = 75', 'mark = "-", height_mm = -75', r"type car: height_mm: expected a number above 0, got -75"),
+        ('mark = "-"', 'mark = ""', r"type car: mark: expected characters to draw, got ''"),
+        ("{town}", "", r"type car: text: expected a pattern, such as \{d\*3\}, got ''"),
+        ("{d:2-3}", "{d*30}", r"type car: rows: expected texts of 1 to 12 characters, the longest that the patterns allow has 33"),
+        ("{d:2-3}", "{d:0-100000}", r"type car: rows: .* has 100003"),
+        ("{d:2-3}", "{d:9-10}", r"type car: rows: .* has 13"),
+        ('country = "aq"', 'country = ""', r"country: expected a code of Latin letters and digits, such as XY, got ''"),
+        ('country = "aq"', 'country = "X,Y"', r"country: expected a code .*, got 'X,Y'"),
+        ('country = "aq"', "country = 3", r"country: expected a string, got 3"),
+        ('name = "Atlantis"', "name = 3", r"name: expected a string, got 3"),
+        ("weight = 0.5", 'weight = "0.5"', r"weight: expected a number, got '0.5'"),
+        ("weight = 0.5", "also_read = 3", r"also_read: expected a table, \[also_read\], got 3"),
+        ("weight = 0.5", "drawn_letters = 3", r"drawn_letters: expected a table, \[drawn_letters\], got 3"),
+        ('[classes]\ntown = ["PO", "TRI"]', "classes = 3", r"classes: expected a table, \[classes\], got 3"),
+        ('[classes]\ntown = ["PO", "TRI"]', 'classes = "abc"', r"classes: expected a table, \[classes\], got 'abc'"),
+        ('["PO", "TRI"]', "3", r"classes.town: expected characters, or a list of strings, got 3"),
         ("size_mm = [520, 110]", 'size_mm = [520, 110]\ncolours = [["white", "#000000"]]', r"colour 'white': expected #rrggbb"),
         (
             "size_mm = [520, 110]",
@@ -108,6 +137,65 @@ def test_wrong_file_gives_format_error_with_file_and_reason(tmp_path: Path, old:
 
 
 ALSO = '[also_read]\ntown = ["OLD", "NEW"]\n\n[[types]]'
+
+
+WITHOUT_TYPES = ATLANTIS[: ATLANTIS.index("[classes]")]
+
+
+@pytest.mark.parametrize(("types", "got"), [("3", "3"), ('["a"]', r"\['a'\]"), ("{ id = 3 }", r"\{'id': 3\}")])
+def test_types_that_are_no_list_of_tables_give_format_error(types: str, got: str) -> None:
+    with pytest.raises(FormatError, match=f"aq.toml: types: expected a list of tables, got {got}"):
+        parse_format(f"{WITHOUT_TYPES}\ntypes = {types}", "aq.toml")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("[]", "rows: expected one or two rows, got 0"),
+        ("[{}, {}, {}]".replace("{}", '{ baseline_mm = 92, fields = [{ text = "{d}", height_mm = 20 }] }'), "rows: expected one or two rows, got 3"),
+        ("3", "rows: expected a list of tables, got 3"),
+        ("[{ baseline_mm = 92, fields = [] }]", r"fields: expected at least one field in a row, got \[\]"),
+        ("[{ baseline_mm = 92, fields = 3 }]", "fields: expected a list of tables, got 3"),
+        ('[{ baseline_mm = 92, fields = [{ mark = "-", height_mm = 20 }] }]', "rows: expected texts of 1 to 12 characters, the longest .* has 0"),
+    ],
+)
+def test_rows_that_are_not_one_or_two_with_text_give_format_error(rows: str, said: str) -> None:
+    with pytest.raises(FormatError, match=f"aq.toml: type car: {said}"):
+        parse_format(f'{WITHOUT_TYPES}\n[[types]]\nid = "car"\nsize_mm = [520, 110]\nrows = {rows}', "aq.toml")
+
+
+def test_text_of_twelve_characters_is_allowed() -> None:
+    (plate_type,) = parse_format(changed("{d:2-3}", "{d:2-9}"), "aq.toml").types
+    assert plate_type.longest == 12
+
+
+def test_glyphs_that_a_file_may_name_are_those_that_can_be_drawn() -> None:
+    assert set(GLYPH_STYLES) == set(STYLE_NAMES)
+
+
+@pytest.mark.parametrize("kind", ["latin1", "link", "folder"])
+def test_file_that_cannot_be_read_gives_format_error_naming_it(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "xy.toml"
+    if kind == "latin1":
+        file.write_bytes(changed("Atlantis", "Åtlantis").encode("latin1"))
+    elif kind == "link":
+        file.symlink_to(tmp_path / "gone.toml")
+    else:
+        file.mkdir()
+    said = {"latin1": "in UTF-8, byte 24 is none; save it as UTF-8", "link": "No such file or directory", "folder": "Is a directory"}[kind]
+    with pytest.raises(FormatError) as caught:
+        load_formats(str(tmp_path))
+    assert str(caught.value).startswith(f"{file}: expected a format file") and str(caught.value).endswith(said)
+
+
+def test_full_example_of_the_documentation_matches_the_texts_that_it_names() -> None:
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text(encoding="utf8")
+    example = page[page.index("## A full example") :].split("```toml\n")[1].split("```")[0]
+    automaton = Automaton(parse_format(example, "xy.toml").types)
+    texts = re.findall(r'matches\("(\w+)"\)', page) + list(re.findall(r"`XY/car` allows `(\w+)`, `(\w+)`", page)[0])
+    assert [(text, [t.name for t in automaton.matches(text)][:1]) for text in texts] == [
+        (text, ["XY/car"]) for text in ("A123B", "A123B", "XYZ007KM")
+    ]
 
 
 def test_what_is_also_read_is_matched_and_counted_and_never_drawn() -> None:

@@ -1,10 +1,11 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from openplate.errors import ConfigError
-from openplate.train.config import DetectorConfig, LoopConfig, ReaderConfig, StraightenerConfig, load_config, save_resolved
+from openplate.train.config import DetectorConfig, EndToEndConfig, LoopConfig, ReaderConfig, StraightenerConfig, load_config, save_resolved
 from openplate.train.networks.readers import READERS
 
 
@@ -53,6 +54,60 @@ def test_wrong_file_gives_error_that_names_file_and_key(tmp_path: Path, text: st
         load_config(path, ReaderConfig)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        *((ReaderConfig, f"loop.{key}={value}", f"loop: {key}: expected 1 or more, got {value}") for key in ("steps", "batch") for value in (0, -3)),
+        *((ReaderConfig, f"loop.{key}=0", f"{key}: expected 1 or more, got 0") for key in ("threads", "drawers", "validate_every")),
+        *((ReaderConfig, f"{key}=0", f"{key}: expected 1 or more, got 0") for key in ("views", "shard", "passes", "hidden", "validation_crops")),
+        *((ReaderConfig, f"loop.{key}=-1", f"{key}: expected 0 or more, got -1") for key in ("warmup_steps", "patience", "seed")),
+        *((ReaderConfig, f"{key}=7", f"{key}: expected a number from 0 to 1, got 7") for key in ("difficulty", "start_difficulty", "real_share")),
+        (ReaderConfig, "empty_share=1.5", "empty_share: expected a number from 0 to 1, got 1.5"),
+        (ReaderConfig, "real_share=0.98", "real_share and empty_share: expected at most 1 together, got 0.98 + 0.03"),
+        (ReaderConfig, "easy_steps=-1", "easy_steps: expected 0 or more, got -1"),
+        (ReaderConfig, "width=0", "width: expected a number above 0.125, got 0"),
+        (ReaderConfig, "width=nan", "width: expected a number above 0.125, got nan"),
+        (ReaderConfig, "loop.ema=1.01", "loop: ema: expected a number from 0 to 1, got 1.01"),
+        (ReaderConfig, "loop.learning_rate=0", "loop: learning_rate: expected a number above 0, got 0"),
+        (ReaderConfig, "loop.learning_rate=inf", "loop: learning_rate: expected a number above 0, got inf"),
+        (DetectorConfig, "keep_share=-0.1", "keep_share: expected a number from 0 to 1, got -0.1"),
+        (DetectorConfig, "validation_windows=0", "validation_windows: expected 1 or more, got 0"),
+        *((kind, f"window={px}", f"window: expected a multiple of 64, got {px}") for kind in (DetectorConfig, EndToEndConfig) for px in (0, 100)),
+        (DetectorConfig, "channels=[8]", "channels: expected five multiples of 8, got [8]"),
+        (StraightenerConfig, "passes=0", "passes: expected 1 or more, got 0"),
+        (EndToEndConfig, "own_share=2", "own_share: expected a number from 0 to 1, got 2"),
+    ],
+)
+def test_number_out_of_range_gives_error_that_names_file_and_key(tmp_path: Path, kind: type[ReaderConfig], change: str, message: str) -> None:
+    path = write(tmp_path, "")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, kind, [change])
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).endswith(message)
+
+
+@pytest.mark.parametrize("kind", [ReaderConfig, DetectorConfig, StraightenerConfig, EndToEndConfig, LoopConfig])
+def test_every_number_of_a_config_has_a_range(tmp_path: Path, kind: type[ReaderConfig]) -> None:
+    for field in dataclasses.fields(kind):
+        if field.type in ("int", "float"):
+            with pytest.raises(ConfigError, match=f"{field.name}: expected"):
+                load_config(write(tmp_path, f"{field.name} = -1000000"), kind)
+
+
+def test_shares_at_their_ends_are_allowed(tmp_path: Path) -> None:
+    text = "real_share = 0.9\nempty_share = 0.1\ndifficulty = 1\nstart_difficulty = 0\neasy_steps = 0"
+    config = load_config(write(tmp_path, text), ReaderConfig)
+    assert (config.real_share, config.empty_share, config.difficulty, config.start_difficulty) == (0.9, 0.1, 1.0, 0.0)
+
+
+def test_file_that_is_not_utf8_gives_error(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_bytes('network = "é"'.encode("latin1"))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ReaderConfig)
+    assert str(caught.value) == f"{path}: expected a TOML config in UTF-8, byte 11 is none; save it as UTF-8"
 
 
 def test_missing_file_gives_error(tmp_path: Path) -> None:

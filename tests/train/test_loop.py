@@ -206,6 +206,28 @@ def test_last_checkpoint_of_another_network_gives_error(tmp_path: Path, tiny: Lo
         train(task, tiny, tiny, tmp_path)
 
 
+@pytest.mark.parametrize(("before", "after"), [({"origins": ["RU", "KZ"]}, {}), ({}, {"origins": ["RU", "KZ"]})])
+def test_run_that_begins_or_ends_to_tell_countries_is_said_to_differ_in_it(
+    tmp_path: Path, tiny: LoopConfig, before: dict[str, object], after: dict[str, object]
+) -> None:
+    first, second = TinyTask(), TinyTask()
+    first.settings |= before
+    second.settings |= after
+    second.network = torch.nn.Linear(4, 1)
+    train(first, tiny, tiny, tmp_path, stop_after=1)
+    said = "tell_countries was set, now it is not" if before else "tell_countries is set, it was not"
+    with pytest.raises(ConfigError, match=f"does not fit this config: {said}; go on with the config it began with"):
+        train(second, tiny, tiny, tmp_path)
+
+
+def test_settings_that_an_older_file_lacks_are_no_fault_where_its_network_fits(tmp_path: Path, tiny: LoopConfig) -> None:
+    train(TinyTask(), tiny, tiny, tmp_path, stop_after=1)
+    task = TinyTask()
+    task.settings |= {"network": "crnn"}
+    train(task, tiny, tiny, tmp_path)
+    assert state(tmp_path / "last.pt")["step"] == 6
+
+
 def test_start_that_is_missing_gives_error(tmp_path: Path, tiny: LoopConfig) -> None:
     with pytest.raises(WeightsError, match=r"none\.pt: expected a checkpoint .* found no such file"):
         train(TinyTask(), replace(tiny, start_from=str(tmp_path / "none.pt")), tiny, tmp_path / "run")

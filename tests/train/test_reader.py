@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from openplate.charset import Charset
-from openplate.errors import DatasetError
+from openplate.errors import ConfigError, DatasetError
 from openplate.synthesize.crops import LabelledCrop
 from openplate.train import reader
 from openplate.train.config import LoopConfig, ReaderConfig
@@ -82,6 +82,13 @@ def test_countries_named_in_often_are_drawn_with_twice_their_weight() -> None:
     assert [(f.code, f.weight) for f in formats] == [("RU", 12.0), ("KZ", 4.0), ("US", 8.0)]
     shard, other = (DrawReaderShard(replace(SMALL, countries=("ru", "kz"), shard=60, often=often))(0) for often in ((), ("kz",)))
     assert not np.array_equal(shard["targets"], other["targets"])
+
+
+@pytest.mark.parametrize("tell_countries", [False, True])
+def test_country_of_often_that_is_not_among_countries_gives_error_that_says_so(tell_countries: bool) -> None:
+    config = replace(SMALL, countries=("RU", "DE", "US"), often=("us", "kz"), tell_countries=tell_countries)
+    with pytest.raises(ConfigError, match="^often: KZ is not among countries; these are RU DE US$"):
+        ReaderTask(config)
 
 
 def test_difficulty_rises_with_the_shard_s_first_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,12 @@ def test_unknown_network_gives_error_that_names_the_known_ones() -> None:
         build_reader({"characters": "AB", "width": 0.25, "hidden": 8, "network": "vgg"})
 
 
+@pytest.mark.parametrize(("name", "said"), [("vgg", "network: expected one of crnn, .*, got 'vgg'"), ("lprnet", "tell_countries: only network = ")])
+def test_network_that_tells_countries_and_is_unknown_is_said_to_be_unknown(name: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        build_reader({"characters": "AB", "width": 0.25, "hidden": 8, "network": name, "origins": ["RU", "KZ"]})
+
+
 def test_crop_is_standardised_by_its_own_mean_and_spread() -> None:
     # Values 0 and 40 in equal parts: mean 20, spread 20, and 4 is added to the spread so that flat crops do not burst.
     crops = torch.tensor([0.0, 40.0]).repeat(1, 1, 48, 96)

@@ -14,7 +14,7 @@ from typing import Any
 
 from openplate.charset import CHARACTERS, DIGITS, LATIN, normalise
 from openplate.errors import FormatError
-from openplate.formats.model import Field, Format, Mark, Piece, PlateType, Row
+from openplate.formats.model import GLYPH_STYLES, LONGEST_TEXT, Field, Format, Mark, Piece, PlateType, Row
 
 _TOKEN = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\*(?P<times>\d+)|:(?P<least>\d+)-(?P<most>\d+))?\}|(?P<literal>[^{}])")
 _MARK_KINDS = ("band", "rect", "frame", "circle", "text", "flag")
@@ -30,7 +30,7 @@ def load_formats(*extra_folders: str) -> tuple[Format, ...]:
     """The formats of the package and of further folders, sorted by code; a later folder's file replaces a country of the same code.
 
     Raises:
-        FormatError: a file cannot be parsed, or a key is unknown, missing or wrong.
+        FormatError: a file cannot be read or parsed, or a key is unknown, missing or wrong.
     """
     found: dict[str, Format] = {}
     for entry in resources.files(__package__).iterdir():
@@ -41,8 +41,17 @@ def load_formats(*extra_folders: str) -> tuple[Format, ...]:
         if not files:
             raise FormatError(f"{folder}: expected a folder with format files (*.toml), found none")
         for file in files:
-            _add(found, parse_format(file.read_text(encoding="utf8"), str(file)))
+            _add(found, parse_format(_read(file), str(file)))
     return tuple(found[code] for code in sorted(found))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf8")
+    except OSError as error:
+        raise FormatError(f"{file}: expected a format file (*.toml), {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{file}: expected a format file in UTF-8, byte {error.start} is none; save it as UTF-8") from None
 
 
 def select(formats: Iterable[Format], codes: Iterable[str]) -> tuple[Format, ...]:
@@ -72,29 +81,79 @@ def parse_format(text: str, source: str) -> Format:
         raise FormatError(f"{source}: not a TOML file: {error}") from None
     try:
         _check_keys(data, _FILE_KEYS, "the file")
-        added = _parse_added(data.get("characters", ""))
-        classes = _parse_classes(data.get("classes", {}), CHARACTERS + added)
-        also_read = _parse_also_read(data.get("also_read", {}), classes, CHARACTERS + added)
+        added = _parse_added(_string(data, "characters", ""))
+        classes = _parse_classes(_table(data, "classes"), CHARACTERS + added)
+        also_read = _parse_also_read(_table(data, "also_read"), classes, CHARACTERS + added)
         read = {name: choices + also_read.get(name, ()) for name, choices in classes.items()}
-        letters = _parse_drawn_letters(data.get("drawn_letters", {}), classes)
+        letters = _parse_drawn_letters(_table(data, "drawn_letters"), classes)
         drawn = {name: classes[name] for name in also_read}
         pieces_of = partial(parse_pattern, classes=read, characters=CHARACTERS + added, drawn=drawn, drawn_letters=letters)
-        code = str(data["country"]).upper()
-        types = tuple(_parse_type(code, entry, pieces_of) for entry in data["types"])
+        code = _string(data, "country").upper()
+        if not re.fullmatch(r"[A-Z0-9_-]+", code):
+            raise FormatError(f"country: expected a code of Latin letters and digits, such as XY, got {data['country']!r}")
+        types = tuple(_parse_type(code, entry, pieces_of) for entry in _tables(data, "types"))
         if not any(t.drawn for t in types):
             raise FormatError("types: expected at least one [[types]] table" + (" without drawn = false" if types else ""))
-        if float(data.get("weight", 1.0)) <= 0 or any(t.weight <= 0 for t in types):
+        weight = _number(data, "weight", 1.0)
+        if weight <= 0 or any(t.weight <= 0 for t in types):
             raise FormatError("weight: expected a number above 0, for the country and for each type")
         ids = [t.id for t in types]
         if len(set(ids)) != len(ids):
             raise FormatError(f"types: each id once, got {ids}")
-        return Format(code, str(data["name"]), str(data.get("standard", "")), float(data.get("weight", 1.0)), types, added)
+        return Format(code, _string(data, "name"), _string(data, "standard", ""), weight, types, added)
     except FormatError as error:
         raise FormatError(f"{source}: {error}") from None
     except KeyError as error:
         raise FormatError(f"{source}: key {error.args[0]!r} is missing") from None
-    except (TypeError, ValueError) as error:
+    except (ValueError, OverflowError) as error:  # a number that is too long for Python
         raise FormatError(f"{source}: {error}") from None
+
+
+def _number(table: Mapping[str, Any], key: str, default: float | None = None, above: float = -math.inf) -> float:
+    value = table[key] if default is None else table.get(key, default)
+    if not _is_number(value) or value <= above:
+        raise FormatError(f"{key}: expected a number{'' if above == -math.inf else f' above {above:g}'}, got {value!r}")
+    return float(value)
+
+
+def _numbers(table: Mapping[str, Any], key: str, names: str, default: tuple[float, ...] | None = None) -> tuple[float, ...]:
+    """A list of as many numbers as there are `names`, which are parted by a comma."""
+    value = table[key] if default is None else table.get(key, default)
+    if not isinstance(value, (list, tuple)) or len(value) != names.count(",") + 1 or not all(_is_number(v) for v in value):
+        raise FormatError(f"{key}: expected a list of numbers, [{names}], got {value!r}")
+    return tuple(float(v) for v in value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _string(table: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = table[key] if default is None else table.get(key, default)
+    if not isinstance(value, str):
+        raise FormatError(f"{key}: expected a string, got {value!r}")
+    return value
+
+
+def _strings(value: Any, where: str) -> tuple[str, ...]:
+    """The strings of a list, or the characters of a string."""
+    if not isinstance(value, (str, list)) or not all(isinstance(v, str) for v in value):
+        raise FormatError(f"{where}: expected characters, or a list of strings, got {value!r}")
+    return tuple(value)
+
+
+def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise FormatError(f"{key}: expected a table, [{key}], got {value!r}")
+    return value
+
+
+def _tables(table: Mapping[str, Any], key: str, default: list[Any] | None = None) -> list[Mapping[str, Any]]:
+    value = table[key] if default is None else table.get(key, default)
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise FormatError(f"{key}: expected a list of tables, got {value!r}")
+    return value
 
 
 def _add(found: dict[str, Format], entry: Format) -> None:
@@ -107,8 +166,7 @@ def _check_keys(table: Mapping[str, Any], known: set[str], where: str) -> None:
         raise FormatError(f"{where}: unknown key {min(unknown)!r}; known are {', '.join(sorted(known))}")
 
 
-def _parse_added(value: Any) -> str:
-    added = str(value)
+def _parse_added(added: str) -> str:
     for character in added:
         if character in CHARACTERS or added.count(character) > 1 or normalise(character) != character:
             raise FormatError(f"characters: expected characters that the charset lacks, capital and each once, got {character!r}")
@@ -118,7 +176,7 @@ def _parse_added(value: Any) -> str:
 def _parse_classes(table: Mapping[str, Any], characters: str) -> dict[str, tuple[str, ...]]:
     classes: dict[str, tuple[str, ...]] = {"d": tuple(DIGITS), "L": tuple(LATIN)}
     for name, value in table.items():
-        choices = tuple(str(v) for v in value)
+        choices = _strings(value, f"classes.{name}")
         if not choices or any(not c for c in choices) or len(set(choices)) != len(choices):
             raise FormatError(f"classes.{name}: expected characters, or a list of strings, none empty and none twice")
         for choice in choices:
@@ -140,7 +198,7 @@ def _parse_also_read(table: Mapping[str, Any], classes: Mapping[str, tuple[str, 
     for name, value in table.items():
         if name not in classes:
             raise FormatError(f"also_read.{name}: expected the name of a class, one of {', '.join(sorted(classes))}")
-        choices = tuple(str(v) for v in value)
+        choices = _strings(value, f"also_read.{name}")
         if not choices or any(not c for c in choices) or len(set(choices + classes[name])) != len(choices) + len(classes[name]):
             raise FormatError(
                 f"also_read.{name}: expected characters, or a list of strings, none empty, none twice and none that the class has already"
@@ -157,7 +215,7 @@ def _parse_drawn_letters(table: Mapping[str, Any], classes: Mapping[str, tuple[s
         digits = [choice.isdigit() for choice in classes.get(name, ())]
         if not any(digits) or all(digits):
             raise FormatError(f"drawn_letters.{name}: expected the name of a class of digits and letters, one of `classes`")
-        weights[name] = tuple(float(weight) for weight in value)
+        weights[name] = tuple(float(v) for v in value) if isinstance(value, list) and all(_is_number(v) for v in value) else ()
         if min(weights[name], default=0.0) < 0 or sum(weights[name]) <= 0:
             raise FormatError(f"drawn_letters.{name}: expected how often 0, 1, 2 ... letters are drawn, such as [45, 45, 10], got {value!r}")
     return weights
@@ -204,33 +262,55 @@ def _parse_type(country: str, table: Mapping[str, Any], pieces_of: Callable[[str
     where = f"type {table.get('id', '?')}"
     _check_keys(table, _TYPE_KEYS, where)
     try:
-        width_mm, height_mm = (float(v) for v in table["size_mm"])
-        area = table.get("area_mm", (8.0, width_mm - 8.0))
-        colours = tuple((str(background), str(ink)) for background, ink in table.get("colours", [["#f4f4f0", "#141414"]]))
-        for pair in colours:
-            for colour in pair:
-                parse_colour(colour)
-        return PlateType(
+        width_mm, height_mm = _numbers(table, "size_mm", "width, height")
+        if width_mm <= 0 or height_mm <= 0:
+            raise FormatError(f"size_mm: expected a width and a height above 0, got {table['size_mm']!r}")
+        left_mm, right_mm = _numbers(table, "area_mm", "left, right", (8.0, width_mm - 8.0))
+        glyphs = _string(table, "glyphs", "plain")
+        if glyphs not in GLYPH_STYLES:
+            raise FormatError(f"glyphs: expected one of {', '.join(GLYPH_STYLES)}, got {glyphs!r}")
+        rows = tuple(_parse_row(row, pieces_of) for row in _tables(table, "rows"))
+        if not 1 <= len(rows) <= 2:
+            raise FormatError(f"rows: expected one or two rows, got {len(rows)}")
+        found = PlateType(
             country=country,
-            id=str(table["id"]),
-            title=str(table.get("title", "")),
-            weight=float(table.get("weight", 1.0)),
-            loose=bool(table.get("loose", False)),
+            id=_string(table, "id"),
+            title=_string(table, "title", ""),
+            weight=_number(table, "weight", 1.0),
+            loose=_parse_loose(table.get("loose", False)),
             size_mm=(width_mm, height_mm),
-            colours=colours,
-            glyphs=str(table.get("glyphs", "plain")),
-            border_mm=float(table.get("border_mm", 3.0)),
-            area_mm=(float(area[0]), float(area[1])),
-            rows=tuple(_parse_row(row, pieces_of) for row in table["rows"]),
-            marks=tuple(_parse_mark(mark) for mark in table.get("marks", [])),
+            colours=_parse_colours(table.get("colours", [["#f4f4f0", "#141414"]])),
+            glyphs=glyphs,
+            border_mm=_number(table, "border_mm", 3.0),
+            area_mm=(left_mm, right_mm),
+            rows=rows,
+            marks=tuple(_parse_mark(mark) for mark in _tables(table, "marks", [])),
             drawn=_parse_share(table.get("drawn", True)),
         )
+        if not 1 <= found.longest <= LONGEST_TEXT:
+            raise FormatError(f"rows: expected texts of 1 to {LONGEST_TEXT} characters, the longest that the patterns allow has {found.longest}")
+        return found
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
 
 
+def _parse_loose(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise FormatError(f"loose: expected true or false, got {value!r}")
+    return value
+
+
+def _parse_colours(value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise FormatError(f"colours: expected a list of [background, ink], got {value!r}")
+    for pair in value:
+        for colour in pair:
+            parse_colour(str(colour))
+    return tuple((background, ink) for background, ink in value)
+
+
 def _parse_share(value: Any) -> float:
-    share = float(value) if isinstance(value, (bool, int, float)) else math.nan
+    share = float(value) if isinstance(value, bool) or _is_number(value) else math.nan
     if not 0 <= share < math.inf:
         raise FormatError(f"drawn: expected false, or how many times as often as its weight says the type is drawn, got {value!r}")
     return share
@@ -238,26 +318,32 @@ def _parse_share(value: Any) -> float:
 
 def _parse_row(table: Mapping[str, Any], pieces_of: Callable[[str], tuple[Piece, ...]]) -> Row:
     _check_keys(table, _ROW_KEYS, "row")
-    return Row(float(table["baseline_mm"]), tuple(_parse_field(field, pieces_of) for field in table["fields"]))
+    fields = tuple(_parse_field(field, pieces_of) for field in _tables(table, "fields"))
+    if not fields:
+        raise FormatError("fields: expected at least one field in a row, got []")
+    return Row(_number(table, "baseline_mm"), fields)
 
 
 def _parse_field(table: Mapping[str, Any], pieces_of: Callable[[str], tuple[Piece, ...]]) -> Field:
     _check_keys(table, _FIELD_KEYS, "field")
     if ("text" in table) == ("mark" in table):
         raise FormatError("field: expected either 'text' (read) or 'mark' (drawn, not read)")
-    height = float(table["height_mm"])
-    width = float(table.get("width_mm", height * 0.6))
+    (kind,) = {"text", "mark"} & set(table)
+    if not _string(table, kind):
+        raise FormatError(f"{kind}: expected {'a pattern, such as {d*3}' if kind == 'text' else 'characters to draw'}, got ''")
+    height = _number(table, "height_mm", above=0)
+    width = _number(table, "width_mm", height * 0.6, above=0)
     if table.get("ink"):
         parse_colour(str(table["ink"]))
     return Field(
-        pieces=pieces_of(str(table["text"])) if "text" in table else (),
-        mark=str(table.get("mark", "")),
+        pieces=pieces_of(table["text"]) if kind == "text" else (),
+        mark=table.get("mark", ""),
         height_mm=height,
         width_mm=width,
-        pitch_mm=float(table.get("pitch_mm", width * 1.16)),
-        gap_mm=float(table.get("gap_mm", 0.0)),
-        x_mm=float(table["x_mm"]) if "x_mm" in table else None,
-        raise_mm=float(table.get("raise_mm", 0.0)),
+        pitch_mm=_number(table, "pitch_mm", width * 1.16, above=0),
+        gap_mm=_number(table, "gap_mm", 0.0),
+        x_mm=_number(table, "x_mm") if "x_mm" in table else None,
+        raise_mm=_number(table, "raise_mm", 0.0),
         ink=str(table["ink"]) if table.get("ink") else None,
     )
 
@@ -266,14 +352,14 @@ def _parse_mark(table: Mapping[str, Any]) -> Mark:
     _check_keys(table, _MARK_KEYS, "mark")
     if table["kind"] not in _MARK_KINDS:
         raise FormatError(f"mark: kind {table['kind']!r} is not one of {', '.join(_MARK_KINDS)}")
-    x0, y0, x1, y1 = (float(v) for v in table["box_mm"])
+    x0, y0, x1, y1 = _numbers(table, "box_mm", "x0, y0, x1, y1")
     text = table.get("text", [])
-    colour = str(table.get("colour", "#141414"))
-    stripes = tuple(str(s) for s in table.get("stripes", []))
+    colour = _string(table, "colour", "#141414")
+    stripes = _strings(table.get("stripes", []), "stripes")
     for value in (colour, *stripes):
         parse_colour(value)
-    texts = (text,) if isinstance(text, str) else tuple(str(t) for t in text)
-    return Mark(str(table["kind"]), (x0, y0, x1, y1), colour, texts, stripes, float(table.get("line_mm", 2.0)), float(table.get("chance", 1.0)))
+    texts = (text,) if isinstance(text, str) else _strings(text, "text")
+    return Mark(table["kind"], (x0, y0, x1, y1), colour, texts, stripes, _number(table, "line_mm", 2.0), _number(table, "chance", 1.0))
 
 
 @lru_cache(maxsize=1_000)

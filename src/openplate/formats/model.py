@@ -7,6 +7,11 @@ import random
 from dataclasses import dataclass
 from functools import cached_property
 
+GLYPH_STYLES = ("gost", "ga36", "din", "fe", "uk", "us", "mercosur", "plain")
+"""The type faces that a plate type may name; `synthesize.glyphs` draws them."""
+LONGEST_TEXT = 12
+"""Characters that a plate's text has at most: readers are trained on no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

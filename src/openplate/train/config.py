@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -15,6 +16,26 @@ from openplate.errors import ConfigError
 from openplate.formats import load_formats, select
 
 Config = TypeVar("Config")
+
+_FITS: dict[str, Callable[[float], bool]] = {
+    "1 or more": lambda value: value >= 1,
+    "0 or more": lambda value: value >= 0,
+    "a number above 0": lambda value: value > 0,
+    "a number above 0.125": lambda value: value > 0.125,
+    "a number from 0 to 1": lambda value: 0 <= value <= 1,
+    "a multiple of 64": lambda value: value >= 64 and value % 64 == 0,
+}
+_EXPECTED = {
+    **dict.fromkeys(("steps", "batch", "threads", "drawers", "validate_every", "hidden", "longest_px"), "1 or more"),
+    **dict.fromkeys(("shard", "passes", "views", "validation_crops", "validation_windows"), "1 or more"),
+    **dict.fromkeys(("weight_decay", "warmup_steps", "seed", "checkpoint_minutes", "patience", "easy_steps"), "0 or more"),
+    **dict.fromkeys(("least_height_px", "jitter", "own_from_step", "text_weight"), "0 or more"),
+    **dict.fromkeys(("learning_rate", "clip_norm"), "a number above 0"),
+    **dict.fromkeys(("ema", "real_share", "empty_share", "keep_share", "own_share", "start_difficulty", "difficulty"), "a number from 0 to 1"),
+    "width": "a number above 0.125",  # the narrowest layers have no channels at an eighth
+    "window": "a multiple of 64",  # the widest stride of the detectors
+}
+"""What a number must be, by its key, in every config that has the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +95,10 @@ class ReaderConfig:
     start_difficulty: float = 0.25
     difficulty: float = 0.85
     validation_crops: int = 1500
+
+    def __post_init__(self) -> None:
+        if self.real_share + self.empty_share > 1 + 1e-9:  # 1e-9: what sums such as 0.1 + 0.2 are off by
+            raise ConfigError(f"real_share and empty_share: expected at most 1 together, got {self.real_share:g} + {self.empty_share:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +169,7 @@ def load_config(path: Path, kind: type[Config], changes: Sequence[str] = ()) -> 
     """A config from a TOML file, with changes such as `loop.steps=2000` made to it: a key, dotted within a table, and a TOML value (or a plain word).
 
     Raises:
-        ConfigError: the file is missing or not TOML, a change has another form, or a key is unknown or of the wrong type.
+        ConfigError: the file is missing or not TOML, a change has another form, or a key is unknown, of the wrong type or out of range.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf8"))
@@ -152,6 +177,8 @@ def load_config(path: Path, kind: type[Config], changes: Sequence[str] = ()) -> 
         raise ConfigError(f"{path}: expected a TOML config, {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected a TOML config in UTF-8, byte {error.start} is none; save it as UTF-8") from None
     for change in changes:
         _set(data, change)
     return build(kind, data, str(path))
@@ -193,7 +220,7 @@ def build(kind: type[Config], data: dict[str, Any], where: str) -> Config:
     """A config from plain values.
 
     Raises:
-        ConfigError: a key is unknown or of the wrong type.
+        ConfigError: a key is unknown, of the wrong type or out of range.
     """
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
@@ -218,7 +245,13 @@ def build(kind: type[Config], data: dict[str, Any], where: str) -> Config:
             if not isinstance(value, (list, tuple)) or not all(type(v) is entry for v in value):
                 raise ConfigError(f"{where}: {key}: expected a list of {'whole numbers' if entry is int else 'strings'}, got {value!r}")
             values[key] = tuple(value)
-    return kind(**values)
+        expected = _EXPECTED.get(key)
+        if expected and not (math.isfinite(value) and _FITS[expected](value)):
+            raise ConfigError(f"{where}: {key}: expected {expected}, got {value!r}")
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def save_resolved(config: object, path: Path) -> None:

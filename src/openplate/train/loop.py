@@ -165,7 +165,8 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
                 try:
                     training.restore(state)
                 except (RuntimeError, ValueError):
-                    raise ConfigError(f"{folder / 'last.pt'}: does not fit this config; {_REMEDY}") from None
+                    reason = _one_sided(state["settings"], task.settings)
+                    raise ConfigError(f"{folder / 'last.pt'}: does not fit this config{reason}; {_REMEDY}") from None
             try:
                 _run(task, config, folder, stop_after, place, training, parallel, batches)
             except torch.OutOfMemoryError:
@@ -280,6 +281,14 @@ def _last_state(path: Path, task: Task, device: torch.device) -> dict[str, Any] 
         if task.settings.get(key, value) != value:
             raise ConfigError(f"{path}: does not fit this config: {key} was {value!r}, now it is {task.settings[key]!r}; {_REMEDY}")
     return state
+
+
+def _one_sided(was: dict[str, Any], now: dict[str, Any]) -> str:
+    """The settings that only the checkpoint or only the config has, in words; files of older versions lack some and fit all the same."""
+    named = {"origins": "tell_countries"}  # a config has another key for it
+    parts = [f"{named.get(key, key)} was set, now it is not" for key in was if key not in now]
+    parts += [f"{named.get(key, key)} is set, it was not" for key in now if key not in was]
+    return ": " + "; ".join(parts) if parts else ""
 
 
 def _start(task: Task, network: nn.Module, path: Path, batches: Iterator[Batch], place: Place) -> Iterator[Batch]:

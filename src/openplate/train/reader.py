@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from openplate.charset import CHARACTERS, Charset
-from openplate.errors import DatasetError
+from openplate.errors import ConfigError, DatasetError
 from openplate.formats import load_formats, select
-from openplate.formats.model import Format
+from openplate.formats.model import LONGEST_TEXT, Format
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, rectify
 from openplate.synthesize.crops import LabelledCrop, Material, mix_crops
 from openplate.synthesize.photos import load_patches, load_photos
@@ -26,7 +26,7 @@ from openplate.train.loop import Batch
 from openplate.train.networks.readers import build_reader
 from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 
-LONGEST = 12
+LONGEST = LONGEST_TEXT
 ORIGIN_WEIGHT = 0.05
 """How much the loss of the countries counts beside that of the texts."""
 
@@ -58,9 +58,11 @@ def more_often(formats: Sequence[Format], countries: Sequence[str]) -> tuple[For
     """The formats, those of `countries` with twice their weight.
 
     Raises:
-        FormatError: a country is unknown.
+        ConfigError: a country is not among the formats.
     """
-    chosen = {f.code for f in select(formats, countries)} if countries else set()
+    chosen, codes = {code.upper() for code in countries}, [f.code for f in formats]
+    if chosen - set(codes):
+        raise ConfigError(f"often: {' '.join(sorted(chosen - set(codes)))} is not among countries; these are {' '.join(codes)}")
     return tuple(dataclasses.replace(f, weight=f.weight * 2) if f.code in chosen else f for f in formats)
 
 
@@ -89,10 +91,15 @@ class DrawReaderShard:
 
 
 def origins(config: ReaderConfig) -> dict[str, float]:
-    """The countries that a reader tells apart, by their codes, and the share of drawn plates that are theirs; none where it tells no countries."""
+    """The countries that a reader tells apart, by their codes, and the share of drawn plates that are theirs; none where it tells no countries.
+
+    Raises:
+        ConfigError: a country of `often` is not among `countries`.
+    """
+    formats = more_often(chosen_formats(config.countries, config.formats), config.often)
     if not config.tell_countries:
         return {}
-    drawn = [f for f in more_often(chosen_formats(config.countries, config.formats), config.often) if any(t.drawn for t in f.types)]
+    drawn = [f for f in formats if any(t.drawn for t in f.types)]
     total = sum(f.weight for f in drawn)
     return {f.code: f.weight / total for f in drawn}
 

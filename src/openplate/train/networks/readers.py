@@ -35,7 +35,7 @@ def build_reader(settings: Mapping[str, Any]) -> nn.Module:
     name, width, hidden = settings.get("network", "crnn"), settings["width"], settings["hidden"]
     classes = len(Charset(settings["characters"]))
     origins = settings.get("origins", [])
-    if origins and name != "crnn":
+    if origins and name in READERS and name != "crnn":
         raise ConfigError(f'tell_countries: only network = "crnn" does, got {name!r}; take it out')
     reader: nn.Module
     match name:
