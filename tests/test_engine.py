@@ -187,6 +187,8 @@ def test_bf16_in_onnx_runtime_is_refused(sum_of_four: Path) -> None:
 def test_options_out_of_range_are_refused(sum_of_four: Path) -> None:
     with pytest.raises(ConfigError, match="threads: expected 1 or more, got 0"):
         open_network(sum_of_four, threads=0)
+    with pytest.raises(ConfigError, match="threads: expected a whole number, 1 or more, got '2'"):
+        open_network(sum_of_four, threads="2")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="precision: expected one of auto, fp32, bf16, got 'int4'"):
         open_network(sum_of_four, precision="int4")
 
@@ -195,9 +197,64 @@ def test_options_out_of_range_are_refused(sum_of_four: Path) -> None:
 def test_missing_and_damaged_files_give_weights_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(WeightsError, match="no such file"):
         open_network(tmp_path / "none.onnx", engine=name)
-    (tmp_path / "broken.onnx").write_bytes(b"not a network")
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x09\x3a\x0cnot a graph.")
     with pytest.raises(WeightsError, match=r"broken\.onnx.*cannot load"):
         open_network(tmp_path / "broken.onnx", engine=name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8\xff\xe0 JFIF",
+        b"PK\x03\x04 archive/data.pkl",
+        b"Dear Sir",
+        b"BM" + bytes(77) + b"\x3a",
+        b"",
+        b"\x08\x09\x12\x07pytorch",
+        b"\x08" + b"\xff" * 40,
+    ],
+    ids=[
+        "a picture",
+        "a checkpoint",
+        "a text",
+        "a picture whose bytes look like fields",
+        "nothing",
+        "a beginning without a graph",
+        "a number without an end",
+    ],
+)
+@pytest.mark.parametrize("name", ENGINES)
+def test_file_that_is_no_onnx_file_is_named_before_an_engine_sees_it(
+    tmp_path: Path, name: str, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "best.pt").write_bytes(content)
+    with pytest.raises(WeightsError) as told:
+        open_network(tmp_path / "best.pt", engine=name)
+    assert str(told.value) == f"{tmp_path}/best.pt: expected an .onnx file, got something else; export the checkpoint with openplate export"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_network_that_may_not_be_read_is_told(sum_of_four: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(WeightsError, match=r"sums\.onnx: expected an \.onnx file that can be read: permission denied; check its permissions"):
+        open_network(sum_of_four)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("part", [0.3, 0.9])
+def test_damaged_network_is_one_line(sum_of_four: Path, tmp_path: Path, name: str, part: float, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = sum_of_four.read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(WeightsError, match=r"cut\.onnx: expected a whole \.onnx file, got a cut or damaged one; copy it again"):
+        open_network(tmp_path / "cut.onnx", engine=name)
+    (tmp_path / "spoilt.onnx").write_bytes(whole[:20] + b"\xff" * 20 + whole[40:])
+    with pytest.raises(WeightsError, match=r"spoilt\.onnx: .* cannot load this network: ") as told:
+        open_network(tmp_path / "spoilt.onnx", engine=name)
+    assert "\n" not in str(told.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_opening_a_network_sends_nothing_and_writes_nothing_at_home(sum_of_four: Path, tmp_path: Path) -> None:

@@ -165,6 +165,20 @@ def test_plate_without_text_is_unreadable_at_every_threshold(stages: Stages, pho
     assert (plate.status, plate.text, plate.reason) == ("unreadable", None, "no text was found")
 
 
+@pytest.mark.parametrize(
+    ("only", "reason"),
+    [
+        ((), "no text was found"),
+        (("RU",), "no text that only ru allows was found"),
+        (("ru", "kz"), "no text that only ru,kz allows was found"),
+    ],
+)
+def test_plate_without_an_allowed_text_tells_the_strict_choice(stages: Stages, photo: Image, only: tuple[str, ...], reason: str) -> None:
+    stages.first, stages.further = lambda look: NOTHING, NOTHING
+    (plate,) = Pipeline(Options(only=only)).read(photo)
+    assert (plate.status, plate.reason) == ("unreadable", reason)
+
+
 def test_image_without_plates_gives_an_empty_list(stages: Stages, photo: Image) -> None:
     stages.detections = []
     assert Pipeline().read(photo) == []
@@ -274,9 +288,9 @@ def test_image_is_not_changed(stages: Stages, photo: Image) -> None:
 def test_file_is_read_as_its_image(stages: Stages, photo: Image, tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     assert cv2.imwrite(str(path), photo[..., ::-1])
-    for source in (path, str(path)):
+    for source in (path, str(path), path.read_bytes()):
         Pipeline().read(source)
-    assert [np.array_equal(image, photo) for image in stages.detected] == [True, True]
+    assert [np.array_equal(image, photo) for image in stages.detected] == [True, True, True]
 
 
 def test_missing_file_is_a_source_error(stages: Stages, tmp_path: Path) -> None:
@@ -374,11 +388,25 @@ def test_path_of_weights_may_be_a_text() -> None:
         ({"only": [7]}, r"only: expected codes such as ru,kz, got \[7\]"),
         ({"formats": 7}, "formats: expected folders, got 7"),
         ({"detector": 7}, "detector: expected the path of an .onnx file, got 7"),
+        ({"threads": "x"}, "threads: expected a whole number, 1 or more, got 'x'"),
+        ({"threads": 1.5}, "threads: expected a whole number, 1 or more, got 1.5"),
+        ({"threads": True}, "threads: expected a whole number, 1 or more, got True"),
+        ({"threads": None}, "threads: expected a whole number, 1 or more, got None"),
+        ({"threads": 0}, "threads: expected 1 or more, got 0"),
+        ({"min_confidence": "a"}, "min_confidence: expected 0 to 1, got 'a'"),
+        ({"min_confidence": True}, "min_confidence: expected 0 to 1, got True"),
+        ({"min_confidence": float("nan")}, "min_confidence: expected 0 to 1, got nan"),
+        ({"min_confidence": None}, "min_confidence: expected 0 to 1, got None"),
     ],
 )
 def test_option_of_another_kind_is_a_config_error(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Options(**wrong)
+
+
+def test_numbers_of_arrays_are_taken() -> None:
+    options = Options(threads=np.int64(2), min_confidence=np.float32(0.25))  # type: ignore[arg-type]
+    assert (options.threads, options.min_confidence) == (2, 0.25)
 
 
 @pytest.mark.parametrize("source", [["a.jpg", "b.jpg"], None, 7])

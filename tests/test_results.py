@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,17 @@ def test_table_says_why_a_plate_is_unreadable_and_that_there_is_none() -> None:
     assert empty.startswith("? ")
     (none,) = photo_as_table(photo())
     assert none.endswith("in/photo.jpg  (no plate found)")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb.jpg", "a\\nb.jpg"), ("a\x1b[2Jb.jpg", "a\\x1b[2Jb.jpg"), ("a\u2028b.jpg", "a\\u2028b.jpg"), ("въезд 京.jpg", "въезд 京.jpg")],
+)
+def test_name_with_a_line_break_stays_one_line_of_the_table(name: str, shown: str) -> None:
+    lines = photo_as_table(replace(photo(READ, UNREADABLE), source=name)) + photo_as_table(replace(photo(), source=name))
+    assert len(lines) == 3
+    assert [line.split(None, 5)[-1] for line in lines[:1]] == [shown]
+    assert all(shown in line and len(line.splitlines()) == 1 for line in lines)
 
 
 def test_documentation_names_the_version_and_every_key() -> None:

@@ -406,6 +406,14 @@ def test_pattern_gives_sorted_matches_and_two_stars_go_deeper(tree: Path) -> Non
     assert found(tree / "**" / "*.tif") == [str(tree / "sub/deep/d.tif")]
 
 
+def test_pattern_gives_a_file_once_though_it_names_its_folders_too(tree: Path) -> None:
+    (tree / "sub/empty").mkdir()
+    given = found(tree / "sub" / "**")
+    assert [line for line in given if "expected" not in line] == [str(tree / "sub/c.webp"), str(tree / "sub/deep/d.tif")]
+    assert [line.partition(":")[0] for line in given if "expected" in line] == [str(tree / "sub/empty")]
+    assert found(tree / "a.*", tree / "a.png") == [str(tree / "a.png")] * 2  # named by two PATHs
+
+
 def test_file_with_brackets_in_its_name_is_no_pattern(tree: Path) -> None:
     assert found(tree / "odd[1].jpg") == [str(tree / "odd[1].jpg")]
 

@@ -68,8 +68,8 @@ __all__ = [
 ]
 
 
-def read(source: Image | Path | str, options: Options | None = None) -> list[Plate]:
-    """The plates in an image `(H, W, 3) uint8 RGB` or in the first frame of a file, [] when there is none.
+def read(source: Image | Path | str | bytes, options: Options | None = None) -> list[Plate]:
+    """The plates in an image `(H, W, 3) uint8 RGB` or in the first frame of a file or of its content (bytes), [] when there is none.
 
     The networks are compiled at the first call with an `options` and kept for the next.
 

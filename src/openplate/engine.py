@@ -15,8 +15,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,11 @@ _ORT_INT8_LAYERS = ("QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "Mat
 _ORT_FLOAT_LAYERS = ("Conv", "FusedConv", "ConvTranspose", "MatMul", "FusedMatMul", "Gemm", "FusedGemm", "LSTM", "GRU", "RNN")
 _ORT_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ORT_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+
+_ONNX_VERSION, _ONNX_GRAPH = 0x08, 0x3A
+"""Tags of an ONNX file's first field and of its graph (ModelProto)."""
+_NUMBER, _BLOCK = 0, 2
+"""Kinds of fields, a tag's lowest three bits: a number, and a block that begins with its length."""
 
 
 class Network(Protocol):
@@ -98,16 +104,28 @@ def open_joint_network(
 
 
 def _open(path: Path, engine: str, device: str, precision: str, threads: int, inputs: int) -> OpenVinoNetwork | OnnxRuntimeNetwork:
-    if threads < 1:
-        raise ConfigError(f"threads: expected 1 or more, got {threads}")
+    check_threads(threads)
     if precision not in PRECISIONS:
         raise ConfigError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     if not path.is_file():
         raise WeightsError(f"{path}: expected a network (.onnx), found no such file")
+    _check_onnx(path)
     name = _choose_engine(engine, device)
     if name == "openvino":
         return OpenVinoNetwork(path, device, precision, threads, inputs)
     return OnnxRuntimeNetwork(path, device, precision, threads, inputs)
+
+
+def check_threads(threads: object) -> None:
+    """Whether a number of threads is one.
+
+    Raises:
+        ConfigError: it is no whole number, or under 1.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, Integral):
+        raise ConfigError(f"threads: expected a whole number, 1 or more, got {threads!r}")
+    if threads < 1:
+        raise ConfigError(f"threads: expected 1 or more, got {threads}")
 
 
 def installed_engines() -> tuple[str, ...]:
@@ -239,6 +257,50 @@ class OnnxRuntimeNetwork:
         with self._lock:
             outputs = self._session.run(None, {name: np.ascontiguousarray(v) for name, v in zip(self._inputs, (batch, *others), strict=True)})
         return tuple(np.asarray(output, dtype=np.float32) for output in outputs)
+
+
+def _check_onnx(path: Path) -> None:
+    """Raises a `WeightsError` for what is no whole ONNX file: OpenVINO would try it as every kind of network that it knows, and each would complain."""
+    try:
+        with path.open("rb") as file:
+            has_graph, whole = _walk_fields(file)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise WeightsError(f"{path}: expected an .onnx file that can be read: {reason}; check its permissions") from None
+    if not has_graph:
+        raise WeightsError(f"{path}: expected an .onnx file, got something else; export the checkpoint with openplate export")
+    if not whole:
+        raise WeightsError(f"{path}: expected a whole .onnx file, got a cut or damaged one; copy it again")
+
+
+def _walk_fields(file: IO[bytes]) -> tuple[bool, bool]:
+    """Whether a file begins as a ModelProto and holds a graph, and whether its outermost fields end where the file does.
+
+    What the graph holds is the engine's to judge.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    has_graph = False
+    while (start := file.tell()) < size:
+        tag = _varint(file)
+        if (start == 0 and tag != _ONNX_VERSION) or tag & 7 not in (_NUMBER, _BLOCK):
+            return has_graph, False
+        number = _varint(file)
+        if tag & 7 == _BLOCK:
+            file.seek(min(number, size + 1), 1)
+        has_graph = has_graph or tag == _ONNX_GRAPH
+    return has_graph, file.tell() == size
+
+
+def _varint(file: IO[bytes]) -> int:
+    """A protocol buffer's number: seven bits a byte, the lowest first; 0 after the file's end."""
+    value = 0
+    for shift in range(0, 63, 7):
+        byte = file.read(1) or b"\0"
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            break
+    return value
 
 
 def _choose_engine(engine: str, device: str) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from openplate.detect.open import open_detector
 from openplate.end_to_end import OnePass
+from openplate.engine import check_threads
 from openplate.errors import ConfigError, SourceError, WeightsError
 from openplate.formats import load_formats
 from openplate.geometry import box_to_quad, grow_quad, quad_iou, quad_size
@@ -67,7 +69,7 @@ class Options:
     Codes may come as one text too, "ru,kz", and `formats` as one folder; they are kept as tuples.
 
     Raises:
-        ConfigError: the codes, a file or a folder are no texts.
+        ConfigError: the codes, a file or a folder are no texts, `min_confidence` is no number from 0 to 1, or `threads` no whole number from 1 on.
     """
 
     country: Sequence[str] = ()
@@ -91,13 +93,17 @@ class Options:
             if path is not None and not isinstance(path, (str, PathLike)):
                 raise ConfigError(f"{name}: expected the path of an .onnx file, got {path!r}")
             object.__setattr__(self, name, None if path is None else Path(path))
+        least = self.min_confidence
+        if isinstance(least, bool) or not isinstance(least, Real) or not 0 <= least <= 1:
+            raise ConfigError(f"min_confidence: expected 0 to 1, got {least!r}")
+        check_threads(self.threads)
 
 
 class Pipeline:
     """Reads plates in images, as `options` say; the keyword arguments change single options: `Pipeline(country="ru,kz", threads=2)`.
 
     Raises:
-        ConfigError: `min_confidence` is not within 0-1, or there is no such model.
+        ConfigError: an option is out of range, or there is no such model.
         FormatError: a country code or a format file is wrong.
         WeightsError: a weights file is missing or of another kind, or one of the package is damaged.
         EngineError: the engine, device or precision is not available.
@@ -118,8 +124,6 @@ class Pipeline:
         given = {"min_confidence": min_confidence, "engine": engine, "precision": precision, "threads": threads, "model": model}
         changes: dict[str, Any] = {name: value for name, value in (given | {"country": country, "only": only}).items() if value is not None}
         options = replace(options, **changes)
-        if not 0 <= options.min_confidence <= 1:
-            raise ConfigError(f"min_confidence: expected 0 to 1, got {options.min_confidence}")
         if options.model not in MODELS:
             raise ConfigError(f"model: expected one of {', '.join(MODELS)}, got {options.model!r}")
         self.options = options
@@ -145,8 +149,6 @@ class Pipeline:
             ConfigError: `min_confidence` is not within 0-1.
             FormatError: a country code is wrong.
         """
-        if not 0 <= min_confidence <= 1:
-            raise ConfigError(f"min_confidence: expected 0 to 1, got {min_confidence}")
         other = copy.copy(self)
         other.options = options = replace(self.options, country=country, only=only, min_confidence=min_confidence)
         if options.country != self.options.country or options.only != self.options.only:
@@ -154,8 +156,8 @@ class Pipeline:
             other._one_pass = self._one_pass and self._one_pass.hinting(self._formats, options.country, options.only)
         return other
 
-    def read(self, source: Image | Path | str) -> list[Plate]:
-        """The plates of an image `(H, W, 3) uint8 RGB`, or of a file (its first frame).
+    def read(self, source: Image | Path | str | bytes) -> list[Plate]:
+        """The plates of an image `(H, W, 3) uint8 RGB`, of a file, or of a file's content as bytes (its first frame).
 
         Raises:
             SourceError: the file cannot be read, the array is not an image, or the source is something else.
@@ -279,7 +281,10 @@ class Pipeline:
 
     def _plate(self, detection: Detection, reading: Reading) -> Plate:
         if not reading.text:
-            return Plate("unreadable", None, "no text was found", detection, reading)
+            # With a strict choice the reader is asked for nothing else: what stands there may well be a text of another country.
+            only = ",".join(self.options.only).lower()
+            reason = f"no text that only {only} allows was found" if only else "no text was found"
+            return Plate("unreadable", None, reason, detection, reading)
         if reading.confidence < self.options.min_confidence:
             width, height = quad_size(detection.quad)
             reason = _unsure(reading.confidence, self.options.min_confidence)

@@ -16,6 +16,8 @@ CSV_HEADER = (
     "image", "status", "text", "confidence", "country", "format", "lines", "detection_confidence",
     "x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "reason", "country_confidence",
 )  # fmt: skip
+_STEERING = ("Cc", "Zl", "Zp")
+"""Unicode's categories of control characters and of what ends a line or a paragraph."""
 _TABLE = (("TEXT", 12), ("CONFIDENCE", 10), ("COUNTRY", 7), ("FORMAT", 16), ("IMAGE", 0))
 
 
@@ -52,14 +54,15 @@ def table_header() -> str:
 def photo_as_table(result: PhotoResult) -> list[str]:
     """One line a plate, or one that says that there is none; the columns are those of `table_header`."""
     lines = []
+    source = _on_one_line(result.source)
     for plate in result.plates:
         reading = plate.reading
-        image = result.source if plate.status == "read" else f"{result.source}  ({plate.reason or 'unreadable'})"
+        image = source if plate.status == "read" else f"{source}  ({plate.reason or 'unreadable'})"
         text = plate.text or (f"{reading.text}?" if reading.text else "?")
         lines.append(
             _table_line((text, f"{shown_confidence(reading.confidence, 1000) * 100:.1f} %", reading.country or "-", reading.format or "-", image))
         )
-    return lines or [_table_line(("-", "-", "-", "-", f"{result.source}  (no plate found)"))]
+    return lines or [_table_line(("-", "-", "-", "-", f"{source}  (no plate found)"))]
 
 
 def _plate_as_json(plate: Plate) -> dict[str, Any]:
@@ -89,6 +92,11 @@ def shown_confidence(confidence: float, scale: int = 10_000) -> float:
 def shown_if_known(confidence: float | None) -> float | None:
     """As `shown_confidence`; None for None."""
     return None if confidence is None else shown_confidence(confidence)
+
+
+def _on_one_line(name: str) -> str:
+    r"""A name with what ends a line or steers a terminal written out, as \n and \x1b."""
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _STEERING else c for c in name)
 
 
 def _table_line(cells: Iterator[str] | tuple[str, ...]) -> str:

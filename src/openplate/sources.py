@@ -88,7 +88,8 @@ def read_image(source: Path | str | bytes, limits: Limits = DEFAULT_LIMITS, *, n
 def expand(paths: Sequence[str]) -> Iterator[Path | SourceError]:
     """The picture files that files, folders (with all below, sorted) and glob patterns stand for; an error in the place of what gives none.
 
-    In folders, hidden files and names without a picture's suffix are passed over; a file that is named is always given.
+    In folders, hidden files and names without a picture's suffix are passed over; a file that is named is always given. A pattern gives each file once,
+    though it may stand for a folder and for files in it.
     """
     for path in paths:
         try:
@@ -97,8 +98,12 @@ def expand(paths: Sequence[str]) -> Iterator[Path | SourceError]:
             matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []  # noqa: PTH207
             if not matches:
                 yield SourceError(f"{path}: expected a file, a folder or a pattern of files, got nothing: {_reason(error)}; check the path")
+            given: set[str] = set()
             for match in matches:
-                yield from _folder(Path(match)) if Path(match).is_dir() else [Path(match)]
+                for entry in _folder(Path(match)) if Path(match).is_dir() else [Path(match)]:
+                    if str(entry) not in given:
+                        given.add(str(entry))
+                        yield entry
             continue
         yield from _folder(Path(path)) if stat.S_ISDIR(mode) else [Path(path)]
 

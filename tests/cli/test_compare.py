@@ -52,6 +52,13 @@ def test_json_and_report_name_both(make_dataset: MakeDataset, tmp_path: Path) ->
     assert "broken (1)" in (tmp_path / "out.html").read_text(encoding="utf8")
 
 
+@pytest.mark.usefixtures("asked")
+def test_folder_of_a_report_is_made(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    a, b = grey_reader(tmp_path / "a1.onnx"), grey_reader(tmp_path / "b1.onnx")
+    assert run(a, b, make_dataset([label("A1")]), "--report", tmp_path / "made" / "out.html").exit_code == 0
+    assert "broken (1)" in (tmp_path / "made/out.html").read_text(encoding="utf8")
+
+
 def test_each_pipeline_gets_its_network_and_options(make_dataset: MakeDataset, tmp_path: Path, asked: list[dict[str, Any]]) -> None:
     a = grey_reader(tmp_path / "a1.onnx")
     folder = make_dataset([label("A1")])

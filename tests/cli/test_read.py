@@ -299,6 +299,43 @@ def test_options_reach_the_pipeline(folder: Path, fake: type[FakePipeline]) -> N
     ]
 
 
+@pytest.mark.parametrize("option", ["--reader", "--detector", "--formats"])
+def test_file_that_may_not_be_read_gives_exit_code_2(folder: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    result = run("in", option, "in/a.png")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is not readable" in result.stderr
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("option", ["--reader", "--detector"])
+def test_picture_in_the_place_of_a_network_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], option: str, engine: str
+) -> None:
+    monkeypatch.setattr(openplate.pipeline, "Pipeline", Pipeline)
+    result = run("in", option, "in/a.png", "--engine", engine)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: in/a.png: expected an .onnx file, got something else; export the checkpoint with openplate export\n"
+    assert capfd.readouterr().err == ""
+
+
+def test_hint_outside_of_the_strict_choice_is_told_with_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openplate.pipeline, "Pipeline", Pipeline)
+    result = run("in", "--country", "kz", "--only", "ru")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: country hint KZ contradicts the strict choice RU; name it in both, or leave the hint out\n"
+
+
+def test_file_name_with_a_line_break_leaves_a_line_a_plate(folder: Path) -> None:
+    save(folder / "in/a\nb.png", 100, 110)
+    assert [line.split()[-1] for line in run("in/a\nb.png", "in/a.png").stdout.splitlines()] == ["IMAGE", "in/a\\nb.png", "in/a.png"]
+
+
+def test_pattern_reads_each_picture_once(folder: Path) -> None:
+    result = run("in/**", "--csv")
+    assert [row[0] for row in csv.reader(io.StringIO(result.stdout))] == ["image", "in/a.png", "in/sub/b.png"]
+
+
 def test_error_at_set_up_is_one_line_and_exit_code_1(folder: Path) -> None:
     result = run("in", "--engine", "missing", "--json")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -333,6 +370,8 @@ def test_what_is_not_here_gives_exit_code_1_and_nothing_is_read(folder: Path, mo
         ("in", "--json", "--csv"),
         ("in", "--min-confidence", "2"),
         ("in", "--threads", "0"),
+        ("in", "--only", ","),
+        ("in", "--country", ""),
         ("in", "--model", "no"),
         ("in", "--crops", "in/a.png"),
         ("in", "--no"),

@@ -94,9 +94,26 @@ def test_report_is_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("asked")
 def test_report_that_cannot_be_written_is_one_line(make_dataset: MakeDataset, tmp_path: Path) -> None:
-    result = run(make_dataset([label("B1")]), "--report", tmp_path / "nowhere" / "out.html")
-    assert result.exit_code == 1
-    assert "cannot write the report" in result.stderr
+    (tmp_path / "file").touch()
+    folder = make_dataset([label("B1")])
+    path = tmp_path / "file" / "out.html"
+    result = run(folder, "--report", path)
+    assert (result.exit_code, result.stdout) == (1, "")  # told before anything was measured
+    assert result.stderr == f"Error: {path}: cannot write the report: file exists; give the path of a file that can be made\n"
+
+
+@pytest.mark.usefixtures("asked")
+def test_folder_of_a_report_is_made(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    result = run(make_dataset([label("B1")]), "--report", tmp_path / "made" / "for" / "out.html")
+    assert result.exit_code == 0
+    assert "wrong (1)" in (tmp_path / "made/for/out.html").read_text(encoding="utf8")
+
+
+@pytest.mark.parametrize("part", ["reader", "detector"])
+def test_false_alarms_of_one_part_are_refused(make_dataset: MakeDataset, asked: list[dict[str, Any]], part: str) -> None:
+    result = run(make_dataset([label("B1")]), "--false-alarms", "--part", part)
+    assert (result.exit_code, result.stdout, asked) == (2, "", [])
+    assert f"--false-alarms counts what all networks together read: leave out --part {part}" in result.stderr
 
 
 @pytest.mark.usefixtures("asked")

@@ -18,11 +18,11 @@ from openplate.types import Detection, Reading
 from tests.serve.running import Running, photo
 
 
-def reason(text: str, confidence: float, height: float, least: float = 0.5) -> str:
+def reason(text: str, confidence: float, height: float, least: float = 0.5, only: tuple[str, ...] = ()) -> str:
     """What the pipeline says of a plate of this height."""
     quad = np.array([[0, 0], [50, 0], [50, height], [0, height]], np.float32)
     plate = Pipeline._plate(
-        SimpleNamespace(options=SimpleNamespace(min_confidence=least)),  # type: ignore[arg-type]
+        SimpleNamespace(options=SimpleNamespace(min_confidence=least, only=only)),  # type: ignore[arg-type]
         Detection(quad, 0.9),
         Reading(text, confidence, (), (), None, None, 1),
     )
@@ -37,9 +37,10 @@ def reason(text: str, confidence: float, height: float, least: float = 0.5) -> s
         (("A1", 0.45, 9), "уверенность 0.45 ниже 0.50; номер мал (50 × 9 пикс.)"),
         (("A1", 0.8476, 20, 0.848), "уверенность 0.847 ниже 0.848"),
         (("", 0.0, 20), "текст не найден"),
+        (("", 0.0, 20, 0.5, ("RU", "kz")), "не найден текст, допустимый при выборе только ru,kz"),
     ],
 )
-def test_what_the_pipeline_says_is_said_in_russian(given: tuple[str, float, float] | tuple[str, float, float, float], russian: str) -> None:
+def test_what_the_pipeline_says_is_said_in_russian(given: tuple[Any, ...], russian: str) -> None:
     assert plate_reason(reason(*given), RUSSIAN) == russian
     assert plate_reason(reason(*given), ENGLISH) == reason(*given)
 

@@ -203,7 +203,7 @@ def test_hint_within_the_strict_choice_is_taken() -> None:
 
 
 def test_hint_that_contradicts_the_strict_choice_is_an_error() -> None:
-    with pytest.raises(FormatError, match="country hint YY contradicts the strict choice XX"):
+    with pytest.raises(FormatError, match="country hint YY contradicts the strict choice XX; name it in both, or leave the hint out"):
         Decoder([LETTER_DIGIT, TWO_DIGITS], CHARSET, country=["xx", "yy"], only=["xx"])
 
 

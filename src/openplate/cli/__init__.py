@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 import click
@@ -51,6 +56,9 @@ _EXTRAS = {
 }
 """Package that is not part of a bare install → the extra that brings it."""
 
+_NO_ROOM = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+"""Faults of writing to what is open already: a full disk or quota, a file too large, a device that is gone, a stdout that is open for reading alone."""
+
 
 class LazyGroup(click.Group):
     """A group that imports a verb's module when it is asked for, so that `openplate read` loads nothing of training."""
@@ -67,14 +75,24 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments after the group's own; `--help` and `--version` print here.
+
+        Raises:
+            click.ClickException: what was printed could not be written.
+        """
+        with _output_told():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a verb; an error that is expected becomes one line on stderr and exit code 1.
 
         Raises:
-            click.ClickException: the verb failed with an `OpenPlateError`, or a package of an extra is not installed.
+            click.ClickException: the verb failed with an `OpenPlateError`, a package of an extra is not installed, or the output could not be written.
         """
         try:
-            return super().invoke(ctx)
+            with _output_told():
+                return super().invoke(ctx)
         except OpenPlateError as error:
             raise click.ClickException(str(error)) from None
         except ModuleNotFoundError as error:
@@ -82,6 +100,30 @@ class LazyGroup(click.Group):
             if package not in _EXTRAS:
                 raise
             raise click.ClickException(f"this needs the package {package}: pip install 'openplate[{_EXTRAS[package]}]'") from None
+
+
+@contextmanager
+def _output_told() -> Iterator[None]:
+    """Makes one line of an output that cannot be written; who closed a pipe wants no more, and hears nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        _drop_stdout()
+        reason = (error.strerror or str(error)).lower()
+        raise click.ClickException(f"the output cannot be written: {reason}; make room, or write it elsewhere") from None
+
+
+def _drop_stdout() -> None:
+    """Lead what is left in stdout's buffer into nothing: the interpreter writes it when it ends, and would fail once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, sys.stdout.fileno())
+            os.close(nothing)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

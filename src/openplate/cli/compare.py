@@ -8,7 +8,8 @@ from typing import cast
 
 import click
 
-from openplate.cli.evaluate import codes, each_dataset, open_pipeline, print_table, write_page
+from openplate.cli.codes import country_codes
+from openplate.cli.evaluate import each_dataset, make_room, open_pipeline, print_table, write_page
 from openplate.dataset import Dataset
 from openplate.engine import open_network
 from openplate.evaluate.compare import PairedReport, combine_pairs, pair_reports
@@ -30,8 +31,8 @@ SHIPPED = "shipped"
 @click.option("--part", type=click.Choice(["reader", "detector", "all"]), help="What to measure. Default: what A and B are.")
 @click.option("--equal", "alike", multiple=True, metavar="CHARS", help="Characters that count as one when texts are compared, e.g. O0. Repeatable.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N images of each data set.")
-@click.option("--country", default="", metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
-@click.option("--only", default="", metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
+@click.option("--country", callback=country_codes, metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
+@click.option("--only", callback=country_codes, metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
 @click.option("--engine", "engines", multiple=True, metavar="NAME", help="auto, openvino or onnxruntime. Given twice: of A, then of B.")
 @click.option("--precision", "precisions", multiple=True, metavar="NAME", help="auto, fp32, bf16, ... Given twice: of A, then of B.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, ...")
@@ -48,8 +49,8 @@ def compare(
     part: str | None,
     alike: tuple[str, ...],
     limit: int | None,
-    country: str,
-    only: str,
+    country: tuple[str, ...] | None,
+    only: tuple[str, ...] | None,
     engines: tuple[str, ...],
     precisions: tuple[str, ...],
     device: str | None,
@@ -63,7 +64,9 @@ def compare(
     Example: openplate compare shipped runs/reader/best.onnx DATASET --report compared.html
     """
     kind, paths = _resolve(a, b)
-    shared = {"country": codes(country), "only": codes(only), "device": device, "threads": threads, "formats": formats}
+    if report:
+        make_room(report)
+    shared = {"country": country, "only": only, "device": device, "threads": threads, "formats": formats}
     options = [
         {**shared, kind: path, "engine": _of(engines, i, "--engine"), "precision": _of(precisions, i, "--precision")} for i, path in enumerate(paths)
     ]

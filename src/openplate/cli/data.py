@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openplate.cli.codes import country_codes
+
 if TYPE_CHECKING:
     from openplate.data.fetch import Progress, PublicSet, RemoteFile
     from openplate.data.inspect import Inspection, Spread
@@ -227,7 +229,7 @@ def merge(ctx: click.Context, datasets: tuple[Path, ...], target: Path, link: bo
 @click.option("--to", "target", required=True, type=_folder, help="Folder to write; it must not hold anything yet.")
 @click.option("--least", type=click.FloatRange(0, 1), default=0.6, show_default=True, help="Detection confidence from which a plate is added.")
 @click.option("--least-text", type=click.FloatRange(0, 1), default=0.99, show_default=True, help="Confidence from which its text is added too.")
-@click.option("--country", default="", metavar="CODES", help="Countries to expect, e.g. ru,kz.")
+@click.option("--country", callback=country_codes, metavar="CODES", help="Countries to expect, e.g. ru,kz.")
 @click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
 @click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
 @_link_option
@@ -239,7 +241,7 @@ def prelabel(
     target: Path,
     least: float,
     least_text: float,
-    country: str,
+    country: tuple[str, ...] | None,
     detector: Path | None,
     reader: Path | None,
     link: bool,
@@ -254,7 +256,7 @@ def prelabel(
     from openplate.pipeline import Options, Pipeline
 
     loaded, own = load_dataset_with_faults(dataset)
-    pipeline = Pipeline(Options(country=country, detector=detector, reader=reader, all_detections=True))
+    pipeline = Pipeline(Options(country=country or (), detector=detector, reader=reader, all_detections=True))
     with _bar("looking for plates") as step:
         result = prelabel_all(loaded, target, pipeline, least, least_text, link=link, progress=_of(step, len(loaded.images)))
     click.echo(target)

@@ -17,7 +17,10 @@ from openplate.doctor import as_text, diagnose
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.pass_context
 def doctor(ctx: click.Context, engine: str, device: str, precision: str, threads: int, as_json: bool) -> None:
-    """Show versions, the engine that really runs, the weights' state and a self-test."""
+    """Show versions, the engine that really runs, the weights' state and a self-test.
+
+    Example: openplate doctor --threads 2
+    """
     diagnosis = diagnose(engine=engine, device=device, precision=precision, threads=threads)
     click.echo(json.dumps(diagnosis.as_json(), ensure_ascii=False, indent=2) if as_json else as_text(diagnosis))
     if diagnosis.faults:

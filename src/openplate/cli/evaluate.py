@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import click
 
+from openplate.cli.codes import country_codes
 from openplate.dataset import Dataset, load_dataset
 from openplate.errors import DatasetError
 from openplate.evaluate.false_alarms import FalseAlarms, combine_false_alarms, count_false_alarms
@@ -48,13 +49,13 @@ M = TypeVar("M", bound=Measured)
 @click.option("--note", default="", help="With --store: what tables say of it.")
 @click.option("--equal", "alike", multiple=True, metavar="CHARS", help="Characters that count as one when texts are compared, e.g. O0. Repeatable.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N images of each data set.")
-@click.option("--country", default="", metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
-@click.option("--only", default="", metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
-@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a plate is unreadable.")
-@click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.")
-@click.option("--device", metavar="NAME", help="cpu, cuda, ...")
-@click.option("--precision", metavar="NAME", help="auto, fp32, bf16, ...")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.")
+@click.option("--country", callback=country_codes, metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
+@click.option("--only", callback=country_codes, metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a plate is unreadable.  [default: 0.5]")
+@click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.  [default: auto]")
+@click.option("--device", metavar="NAME", help="cpu, cuda, ...  [default: cpu]")
+@click.option("--precision", metavar="NAME", help="auto, fp32, bf16, ...  [default: auto]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: 1]")
 @click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
 @click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
 @click.option("--formats", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
@@ -72,8 +73,8 @@ def evaluate(
     note: str,
     alike: tuple[str, ...],
     limit: int | None,
-    country: str,
-    only: str,
+    country: tuple[str, ...] | None,
+    only: tuple[str, ...] | None,
     min_confidence: float | None,
     engine: str | None,
     device: str | None,
@@ -97,11 +98,15 @@ def evaluate(
         facts = network_facts(network, name, note)
     if confusions and (false_alarms or part == "detector"):
         raise click.UsageError("--confusions are the reader's: leave out --false-alarms, and take --part reader or all")
+    if false_alarms and part != "all":
+        raise click.UsageError(f"--false-alarms counts what all networks together read: leave out --part {part}")
+    if report:
+        make_room(report)
     if confusions:
         from openplate.evaluate.confusions import write_confusions
     given = {
-        "country": codes(country),
-        "only": codes(only),
+        "country": country,
+        "only": only,
         "min_confidence": min_confidence,
         "engine": engine,
         "device": device,
@@ -151,11 +156,6 @@ def open_pipeline(options: dict[str, Any]) -> Recogniser:
     return Pipeline(Options(**options))
 
 
-def codes(text: str) -> tuple[str, ...]:
-    """The codes of "ru, kz"."""
-    return tuple(code.strip() for code in text.split(",") if code.strip())
-
-
 def each_dataset(folders: Sequence[Path], limit: int | None, look: Callable[[Dataset], M]) -> tuple[list[M], bool]:
     """What `look` makes of each data set, and whether all could be measured whole; a fault is one line on stderr."""
     done: list[M] = []
@@ -175,6 +175,18 @@ def each_dataset(folders: Sequence[Path], limit: int | None, look: Callable[[Dat
     return done, ok
 
 
+def make_room(path: Path) -> None:
+    """Make the folder of a report that is still to be measured.
+
+    Raises:
+        click.ClickException: there can be no such folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_report(path, error) from None
+
+
 def write_page(path: Path, page: str) -> None:
     """Write a report.
 
@@ -184,8 +196,13 @@ def write_page(path: Path, page: str) -> None:
     try:
         path.write_text(page, encoding="utf8")
     except OSError as error:
-        raise click.ClickException(f"{path}: cannot write the report: {error}") from None
+        raise _no_report(path, error) from None
     click.echo(f"report: {path}", err=True)
+
+
+def _no_report(path: Path, error: OSError) -> click.ClickException:
+    reason = (error.strerror or str(error)).lower()
+    return click.ClickException(f"{path}: cannot write the report: {reason}; give the path of a file that can be made")
 
 
 def _stored_network(part: str, false_alarms: bool, limit: int | None, detector: Path | None, reader: Path | None) -> Path:
@@ -229,7 +246,11 @@ def _print_reports(reports: Sequence[Report], whole: Report) -> None:
     print_table([list(SUMMARY_HEADINGS), *(summary_row(report.name, report.summary()) for report in shown)])
     summary = whole.summary()
     for heading, groups in (("country", summary.by_country), ("height, px", summary.by_height_px)):
-        rows = [[g.name, str(g.plates), rate_text(g.exact), rate_text(g.found), rate_text(g.reading_exact), rate_text(g.country)] for g in groups if g.plates]
+        rows = [
+            [g.name, str(g.plates), rate_text(g.exact), rate_text(g.found), rate_text(g.reading_exact), rate_text(g.country)]
+            for g in groups
+            if g.plates
+        ]
         click.echo()
         print_table([[heading, "plates", "end to end %", "recall %", "reader %", "country %"], *rows])
 

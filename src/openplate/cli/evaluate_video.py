@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from openplate.cli.evaluate import codes
+from openplate.cli.codes import country_codes, split_codes
 from openplate.clips import Clip, load_clips
 from openplate.errors import OpenPlateError
 from openplate.evaluate.video import VIDEO_HEADINGS, VideoReport, combine_reports, evaluate_clip, video_row
@@ -27,9 +27,11 @@ JSON_VERSION = 1
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object instead of tables.")
 @click.option("--equal", "alike", multiple=True, metavar="CHARS", help="Characters that count as one when texts are compared, e.g. O0. Repeatable.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N clips of each source.")
-@click.option("--country", metavar="CODES", help="Countries to expect in every clip, e.g. ru,kz. Default: what each clip's label says.")
+@click.option(
+    "--country", callback=country_codes, metavar="CODES", help="Countries to expect in every clip, e.g. ru,kz. Default: what each clip's label says."
+)
 @click.option("--no-hint", is_flag=True, help="Expect no country, whatever the labels say.")
-@click.option("--only", default="", metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
+@click.option("--only", callback=country_codes, metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a sighting is unreadable.")
 @click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, ...")
@@ -45,9 +47,9 @@ def evaluate_video(
     as_json: bool,
     alike: tuple[str, ...],
     limit: int | None,
-    country: str | None,
+    country: tuple[str, ...] | None,
     no_hint: bool,
-    only: str,
+    only: tuple[str, ...] | None,
     min_confidence: float | None,
     engine: str | None,
     device: str | None,
@@ -62,7 +64,7 @@ def evaluate_video(
     Example: openplate evaluate-video drawn --country ru
     """
     given = {
-        "only": codes(only),
+        "only": only,
         "engine": engine,
         "device": device,
         "precision": precision,
@@ -80,7 +82,7 @@ def evaluate_video(
         click.echo(f"error: {fault}", err=True)
     with click.progressbar(clips, label="clips", file=sys.stderr, show_pos=True) as bar:
         for clip in bar:
-            hint = () if no_hint else codes(clip.country if country is None else country)
+            hint = () if no_hint else split_codes(clip.country) if country is None else country
             try:
                 if hint not in pipelines:
                     pipelines[hint] = open_reader(options | ({"country": hint} if hint else {}))

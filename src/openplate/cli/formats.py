@@ -9,21 +9,24 @@ from typing import Any
 
 import click
 
+from openplate.cli.codes import country_codes
 from openplate.formats import Format, PlateType, load_formats, select
 
 JSON_VERSION = 1
 
 
 @click.command()
-@click.option("--country", default="", metavar="CODES", help="Only these countries, e.g. ru,kz.")
+@click.option("--country", callback=country_codes, metavar="CODES", help="Only these countries, e.g. ru,kz.")
 @click.option("--formats", "folders", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def formats(country: str, folders: tuple[str, ...], as_json: bool) -> None:
-    """List plate formats: country, standard, and each type with an example, its lines and its size."""
+def formats(country: tuple[str, ...] | None, folders: tuple[str, ...], as_json: bool) -> None:
+    """List plate formats: country, standard, and each type with an example, its lines and its size.
+
+    Example: openplate formats --country ru,kz
+    """
     chosen = load_formats(*folders)
-    codes = [code.strip() for code in country.split(",") if code.strip()]
-    if codes:
-        chosen = select(chosen, codes)
+    if country:
+        chosen = select(chosen, country)
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, "formats": [_as_json(f) for f in chosen]}, ensure_ascii=False, indent=2))
         return

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import click
 
+from openplate.cli.codes import country_codes
 from openplate.errors import OpenPlateError
 from openplate.types import Frame, Image, PhotoResult, Plate
 
@@ -55,13 +56,13 @@ class Printer(Protocol):
     "--blur", "blur_dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Save pictures with the plates made unreadable."
 )
 @click.option("--cropped", is_flag=True, help="Each picture is a plate already: only read it.")
-@click.option("--country", default="", metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
-@click.option("--only", default="", metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
-@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a plate is unreadable.")
-@click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.")
-@click.option("--device", metavar="NAME", help="cpu, cuda, gpu, ...")
-@click.option("--precision", metavar="NAME", help="auto, fp32 or bf16.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.")
+@click.option("--country", callback=country_codes, metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
+@click.option("--only", callback=country_codes, metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a plate is unreadable.  [default: 0.5]")
+@click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.  [default: auto]")
+@click.option("--device", metavar="NAME", help="cpu, cuda, gpu, ...  [default: cpu]")
+@click.option("--precision", metavar="NAME", help="auto, fp32 or bf16.  [default: auto]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: 1]")
 @click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
 @click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
 @click.option("--formats", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
@@ -76,8 +77,8 @@ def read(
     crops_dir: Path | None,
     blur_dir: Path | None,
     cropped: bool,
-    country: str,
-    only: str,
+    country: tuple[str, ...] | None,
+    only: tuple[str, ...] | None,
     min_confidence: float | None,
     engine: str | None,
     device: str | None,
@@ -89,15 +90,18 @@ def read(
     model: str | None,
     all_detections: bool,
 ) -> None:
-    """Find and read the number plates in PATHs: picture files, folders (with all below) and patterns such as 'in/*.jpg'."""
+    """Find and read the number plates in PATHs: picture files, folders (with all below) and patterns such as 'in/*.jpg'.
+
+    Example: openplate read photo.jpg street --country ru,kz --csv
+    """
     from openplate.pipeline import Options, Pipeline
     from openplate.sources import expand, silence_codecs
 
     if len(set(form)) > 1:
         raise click.UsageError("--json, --jsonl and --csv exclude each other; give one of them")
     given: dict[str, Any] = {
-        "country": _codes(country),
-        "only": _codes(only),
+        "country": country,
+        "only": only,
         "min_confidence": min_confidence,
         "engine": engine,
         "device": device,
@@ -287,10 +291,6 @@ def _csv_line(cells: Sequence[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(cells)
     return line.getvalue()
-
-
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(code.strip() for code in text.split(",") if code.strip())
 
 
 def _stem(name: str, index: int) -> str:

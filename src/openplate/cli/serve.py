@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 import click
 
+from openplate.cli.codes import country_codes
 from openplate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def _store_options(command: Callable[P, R]) -> Callable[P, R]:
 @click.option("--max-pixels", type=click.IntRange(min=64), default=50_000_000, show_default=True, help="Of one picture file.")
 @click.option("--max-waiting", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Pictures that may wait; more get 503.")
 @click.option("--allow-url", "allow_urls", multiple=True, metavar="URL", help="Fetch pictures that clients name, if they lie below URL. Repeatable.")
-@click.option("--country", default="", metavar="CODES", help="Countries to expect, e.g. ru,kz; clients can ask otherwise.")
-@click.option("--only", default="", metavar="CODES", help="Countries to allow, e.g. ru; clients can ask otherwise.")
+@click.option("--country", callback=country_codes, metavar="CODES", help="Countries to expect, e.g. ru,kz; clients can ask otherwise.")
+@click.option("--only", callback=country_codes, metavar="CODES", help="Countries to allow, e.g. ru; clients can ask otherwise.")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a plate is unreadable; clients can ask otherwise.")
 @click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, gpu, ...")
@@ -71,8 +72,8 @@ def serve(
     max_pixels: int,
     max_waiting: int,
     allow_urls: tuple[str, ...],
-    country: str,
-    only: str,
+    country: tuple[str, ...] | None,
+    only: tuple[str, ...] | None,
     min_confidence: float | None,
     engine: str | None,
     device: str | None,
@@ -94,7 +95,7 @@ def serve(
     from openplate.serve.settings import ServeSettings, UploadLimits
 
     given = {"min_confidence": min_confidence, "engine": engine, "device": device, "precision": precision, "threads": threads}
-    options = Options(country=_codes(country), only=_codes(only), **cast(Any, {name: value for name, value in given.items() if value is not None}))
+    options = Options(country=country or (), only=only or (), **cast(Any, {name: value for name, value in given.items() if value is not None}))
     settings = ServeSettings(
         host=host,
         port=port,
@@ -231,7 +232,3 @@ def _open(ctx: click.Context) -> Store:
     outer = above.params if above else {}
     chosen = {name: ctx.params.get(name) or outer.get(name) for name in ("data", "database", "privacy")}
     return open_store(ServeSettings(**cast(Any, {name: value for name, value in chosen.items() if value is not None})))
-
-
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(code.strip() for code in text.split(",") if code.strip())

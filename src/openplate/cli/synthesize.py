@@ -8,9 +8,7 @@ from pathlib import Path
 
 import click
 
-
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(code for code in text.replace(" ", "").split(",") if code)
+from openplate.cli.codes import country_codes
 
 
 def _cores() -> int:
@@ -35,7 +33,7 @@ def _widths(text: str) -> tuple[float, float]:
     help="Folder to write: images/ and labels.jsonl, or clips and labels.json.",
 )
 @click.option("--count", default=100, show_default=True, type=click.IntRange(1), help="Pictures or sequences to draw.")
-@click.option("--country", default="", help="Formats to draw, such as ru,cn; default: all.")
+@click.option("--country", callback=country_codes, metavar="CODES", help="Formats to draw, such as ru,cn; default: all.")
 @click.option("--formats", multiple=True, type=click.Path(file_okay=False), help="Folder with further format files.")
 @click.option(
     "--photos",
@@ -73,7 +71,7 @@ def synthesize(
     what: str,
     out: Path,
     count: int,
-    country: str,
+    country: tuple[str, ...] | None,
     formats: tuple[str, ...],
     photos: tuple[Path, ...],
     seed: int,
@@ -108,7 +106,7 @@ def synthesize(
     real = None if beside is None else load_dataset(beside)
 
     known = load_formats(*formats)
-    chosen = select(known, _codes(country))
+    chosen = select(known, country or ())
     if not chosen:
         chosen = drawable(known)
         if len(chosen) < len(known):

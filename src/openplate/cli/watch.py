@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
 
+from openplate.cli.codes import country_codes
 from openplate.errors import OpenPlateError
 from openplate.types import Frame, Image, Plate, SightingEvent, WatchCounts
 
@@ -50,18 +51,18 @@ class Sink(Protocol):
 @click.option("--annotate", type=_FILE, metavar="FILE", help="Write a video (.mp4, .mov, .mkv) with the plates marked; sound is kept.")
 @click.option("--evidence", type=_FOLDER, metavar="DIR", help="Save frame, crop and JSON of each sighting.")
 @click.option("--show", is_flag=True, help="Show a live window; q stops.")
-@click.option("--country", metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
-@click.option("--only", metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
-@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a sighting is unreadable.")
+@click.option("--country", callback=country_codes, metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
+@click.option("--only", callback=country_codes, metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a sighting is unreadable.  [default: 0.9]")
 @click.option("--stride", type=click.IntRange(min=1), help="Take every N-th frame alone (files).")
 @click.option("--from", "from_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Start there (files).")
 @click.option("--to", "to_s", type=click.FloatRange(min=0), metavar="SECONDS", help="End there.")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Rate of a folder's or a pipe's pictures, or asked of a webcam.")
 @click.option("--loop", type=click.IntRange(min=0), metavar="TIMES", help="Play a file so often; 0 is without end.")
-@click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.")
-@click.option("--device", metavar="NAME", help="cpu, cuda, gpu, ...")
-@click.option("--precision", metavar="NAME", help="auto, fp32 or bf16.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.")
+@click.option("--engine", metavar="NAME", help="auto, openvino or onnxruntime.  [default: auto]")
+@click.option("--device", metavar="NAME", help="cpu, cuda, gpu, ...  [default: cpu]")
+@click.option("--precision", metavar="NAME", help="auto, fp32 or bf16.  [default: auto]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: 1]")
 @click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
 @click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
 @click.option("--formats", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
@@ -75,8 +76,8 @@ def watch(
     annotate: Path | None,
     evidence: Path | None,
     show: bool,
-    country: str | None,
-    only: str | None,
+    country: tuple[str, ...] | None,
+    only: tuple[str, ...] | None,
     min_confidence: float | None,
     stride: int | None,
     from_s: float | None,
@@ -104,7 +105,7 @@ def watch(
     source = source or camera.source
     if not source:
         raise click.UsageError("expected a SOURCE: a video file, a folder, a webcam's number, an address, or a camera file that names one")
-    changes = {"country": _codes(country), "only": _codes(only)}
+    changes = {"country": country, "only": only}
     seen = {"min_confidence": min_confidence, "keep_frames": True if evidence else None}
     taken = {"stride": stride, "from_s": from_s, "to_s": to_s, "fps": fps, "loop": loop}
     camera = replace(
@@ -380,10 +381,6 @@ def _csv_line(cells: list[str] | tuple[str, ...]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(cells)
     return line.getvalue()
-
-
-def _codes(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(code.strip() for code in text.split(",") if code.strip())
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

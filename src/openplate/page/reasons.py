@@ -10,6 +10,7 @@ from openplate.page.texts import Texts
 _UNSURE = re.compile(r"confidence (?P<confidence>[\d.]+) is under (?P<least>[\d.]+)")
 _SMALL = re.compile(r"the plate is small \((?P<width>\d+) × (?P<height>\d+) px\)")
 _NO_TEXT = "no text was found"
+_NONE_ALLOWED = re.compile("no text that only (?P<only>.+) allows was found")
 _ROW_FAULTS = {
     "cells": re.compile(r"expected (?P<expected>\d+) cells as in the first line, got (?P<got>\d+)"),
     "empty": re.compile("the plate is empty"),
@@ -84,7 +85,7 @@ def _said(words: str, patterns: Mapping[str, re.Pattern[str]], sentences: Mappin
 def _part(part: str, texts: Texts) -> str:
     if part == _NO_TEXT:
         return texts.reason_no_text
-    for pattern, text in ((_UNSURE, texts.reason_unsure), (_SMALL, texts.reason_small)):
+    for pattern, text in ((_NONE_ALLOWED, texts.reason_none_allowed), (_UNSURE, texts.reason_unsure), (_SMALL, texts.reason_small)):
         if found := pattern.fullmatch(part):
             return text.format(**found.groupdict())
     return part

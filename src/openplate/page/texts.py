@@ -59,6 +59,7 @@ class Texts:
     unreadable: str
     unreadable_why: str
     reason_no_text: str
+    reason_none_allowed: str
     reason_unsure: str
     reason_small: str
     reasons: tuple[tuple[str, str], ...]
@@ -297,6 +298,7 @@ ENGLISH = Texts(
     unreadable="Unreadable",
     unreadable_why="Why: {reason}",
     reason_no_text="no text was found",
+    reason_none_allowed="no text that only {only} allows was found",
     reason_unsure="confidence {confidence} is under {least}",
     reason_small="the plate is small ({width} × {height} px)",
     reasons=(
@@ -533,6 +535,7 @@ RUSSIAN = Texts(
     unreadable="Не прочитан",
     unreadable_why="Причина: {reason}",
     reason_no_text="текст не найден",
+    reason_none_allowed="не найден текст, допустимый при выборе только {only}",
     reason_unsure="уверенность {confidence} ниже {least}",
     reason_small="номер мал ({width} × {height} пикс.)",
     reasons=(

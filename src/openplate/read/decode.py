@@ -122,7 +122,8 @@ class Decoder:
         used = strict or tuple(formats)
         unknown = [f.code for f in hinted if f not in used]
         if unknown:
-            raise FormatError(f"country hint {' '.join(unknown)} contradicts the strict choice {' '.join(f.code for f in strict)}")
+            choice = " ".join(f.code for f in strict)
+            raise FormatError(f"country hint {' '.join(unknown)} contradicts the strict choice {choice}; name it in both, or leave the hint out")
         self.charset = charset
         self.calibration = calibration
         self.rows = rows
