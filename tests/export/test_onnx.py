@@ -40,7 +40,7 @@ def test_file_says_what_it_is_in_both_engines(exported: dict[str, Exported], kin
     metadata = {k.removeprefix("openplate."): v for k, v in network.metadata.items() if k.startswith("openplate.")}
     own = {
         "reader": {"characters": CHARACTERS, "height": "48", "width": "192", "margin": "0.04 0.1", "rows": "2"},
-        "detector": {"side": "960", "threshold": "0.45", "faint": "0.25", "strides": "8 16 32 64", "reach": "4"},
+        "detector": {"side": "960", "threshold": "0.45", "faint": "0.35", "strides": "8 16 32 64", "reach": "4"},
         "straightener": {"height": "48", "width": "128"},
     }[kind]
     training = metadata.pop("training")

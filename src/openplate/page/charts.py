@@ -18,6 +18,8 @@ _HOURLY_DAYS = 7
 _COLOUR = "#2a7f8e"
 _HEIGHT_PX = 240
 _ROW_PX = 30
+_LABEL_PX = 80
+"""The widest label of a time."""
 
 
 def show(client: Client, texts: Texts) -> None:
@@ -88,7 +90,10 @@ def _over_time(counts: Sequence[Count], query: Query, now: datetime, step: Group
         alt.Chart(frame, height=_HEIGHT_PX)
         .mark_rect(color=_COLOUR)
         .encode(
-            x=alt.X("time:T", title=None, axis=alt.Axis(format="%d.%m %H:%M" if step == "hour" else "%d.%m", labelOverlap=True)),
+            # A label close to either end, as shortly after midnight, would reach over the chart's side.
+            x=alt.X(
+                "time:T", title=None, axis=alt.Axis(format="%d.%m %H:%M" if step == "hour" else "%d.%m", labelOverlap=True, labelFlush=_LABEL_PX / 2)
+            ),
             x2="end:T",
             y2=alt.Y2Datum(0),
             y=alt.Y("number:Q", title=texts.number, axis=alt.Axis(tickMinStep=1)),
