@@ -205,5 +205,9 @@ def test_row_of_countries_stands_behind_the_steps_and_changes_none_of_them() -> 
 def test_countries_need_the_crnn_and_as_many_classes() -> None:
     with pytest.raises(ConfigError, match="tell_countries: only network = \"crnn\" does, got 'residual'"):
         build_reader({"characters": "AB", "width": 0.25, "hidden": 8, "network": "residual", "origins": ["RU"]})
+    with pytest.raises(
+        ConfigError, match="tell_countries: expected at most 3 countries, as many as there are classes, got 4; name fewer in countries"
+    ):
+        build_reader({"characters": "AB", "width": 0.25, "hidden": 8, "origins": ["RU", "CN", "US", "KZ"]})
     with pytest.raises(ValueError, match="at most as many countries as classes, 2, got 3"):
         Crnn(2, 0.25, 8, 3)

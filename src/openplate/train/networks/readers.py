@@ -37,6 +37,10 @@ def build_reader(settings: Mapping[str, Any]) -> nn.Module:
     origins = settings.get("origins", [])
     if origins and name in READERS and name != "crnn":
         raise ConfigError(f'tell_countries: only network = "crnn" does, got {name!r}; take it out')
+    if len(origins) > classes:
+        raise ConfigError(
+            f"tell_countries: expected at most {classes} countries, as many as there are classes, got {len(origins)}; name fewer in countries"
+        )
     reader: nn.Module
     match name:
         case "crnn":
