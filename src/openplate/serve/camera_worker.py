@@ -175,6 +175,7 @@ class CameraWatch:
                 watcher = Watcher(self._pipeline, camera.watch, self._prefix(stream))
                 begin = self._begin(stream)
                 self._state, self._error = "running", None
+                self._outlet.say("status", self._status())  # a short recording may be through before the next report is due
                 over = False
                 try:
                     while not self._stopping.is_set():
