@@ -1,3 +1,4 @@
+import math
 import random
 
 import cv2
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from openplate.geometry import box_to_quad
-from openplate.synthesize.camera import defocus, expose, photograph, pose, record, to_grey
+from openplate.synthesize.camera import Lean, defocus, expose, photograph, pose, record, to_grey
 from tests.synthesize.conftest import LEVELS, quartered, scaled
 
 
@@ -20,6 +21,22 @@ def test_poses_are_convex_and_keep_the_order_of_the_corners() -> None:
         assert cv2.isContourConvex(quad)
         assert cv2.contourArea(quad, oriented=True) > 100  # clockwise with y down: TL TR BR BL
         assert quad[[0, 3], 0].max() < quad[[1, 2], 0].min()
+
+
+def test_leaning_plates_are_turned_in_the_picture_by_up_to_what_was_asked_for() -> None:
+    rng = random.Random(2)
+    quads = [pose(200, 50, rng, 0.0, Lean(0.0, 30.0)) for _ in range(300)]
+    turned = [math.degrees(math.atan2(quad[1, 1] - quad[0, 1], quad[1, 0] - quad[0, 0])) for quad in quads]
+    assert -30 <= min(turned) < -27 and 27 < max(turned) <= 30
+    assert all(np.linalg.norm(quad[1] - quad[0]) == pytest.approx(200, rel=0.01) for quad in quads)
+
+
+def test_leaning_plates_are_foreshortened_by_up_to_what_was_asked_for() -> None:
+    rng = random.Random(3)
+    areas = [float(cv2.contourArea(pose(200, 50, rng, 1.0, Lean(45.0, 0.0)))) / 10_000 for _ in range(300)]
+    assert min(areas) == pytest.approx(math.cos(math.radians(45)), abs=0.06)
+    assert max(areas) == pytest.approx(1.0, abs=0.03)
+    assert np.mean(areas) == pytest.approx(math.sin(math.radians(45)) / math.radians(45), abs=0.03)  # the mean cosine of evenly spread angles
 
 
 def test_photograph_shifted_by_whole_pixels_is_a_copy() -> None:

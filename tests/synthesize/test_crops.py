@@ -114,6 +114,16 @@ def test_mixed_crops_are_real_and_empty_in_their_shares() -> None:
     assert all(entry.crop.shape == (48, 192) for entry in mixed)
 
 
+@pytest.mark.parametrize(("width", "least", "most"), [(60, 0.7, 0.9), (280, 0.2, 0.4)])
+def test_small_real_plates_are_mostly_taken_as_they_are(monkeypatch: pytest.MonkeyPatch, width: int, least: float, most: float) -> None:
+    again = []
+    monkeypatch.setattr(crops, "view", lambda *args: again.append(1) or view(*args))
+    patch = Patch(np.full((60, width + 40, 3), 255, np.uint8), box_to_quad(20, 20, 20 + width, 40), "B123ABC")
+    mixed = list(islice(mix_crops(RU, Material((patch,), ()), 4, 1.0, 3, 1.0, 0.0), 200))
+    assert least < 1 - len(again) / 200 < most
+    assert all(entry.text == "B123ABC" and entry.crop.shape == (48, 192) for entry in mixed)
+
+
 def test_without_patches_no_crop_is_real_and_empty_ones_keep_their_share() -> None:
     texts = [entry.text for entry in islice(mix_crops(RU, Material(), 4, 0.5, 3, 0.9, 0.05), 60)]
     assert texts.count("") < 12

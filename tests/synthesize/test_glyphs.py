@@ -6,7 +6,7 @@ import pytest
 from openplate.charset import DIGITS, LATIN, UMLAUTS
 from openplate.errors import OpenPlateError
 from openplate.synthesize import glyphs
-from openplate.synthesize.glyphs import STYLE_NAMES, GlyphStyle, font_glyph, glyph_width, latin_fonts, outline_glyph, sample_style
+from openplate.synthesize.glyphs import STYLE_NAMES, GlyphStyle, font_glyph, glyph_width, latin_fonts, outline_glyph, sample_proportional, sample_style
 
 PLAIN = GlyphStyle(stroke=0.14, rounding=0.9, flat_ends=True, equal_widths=False, variants=())
 
@@ -71,6 +71,13 @@ def test_narrow_characters_are_narrow_unless_widths_are_equal() -> None:
     equal = GlyphStyle(0.14, 0.9, True, True, ())
     assert [glyph_width(c, PLAIN) for c in "A1IW"] == [1.0, 0.62, 0.4, 1.18]
     assert [glyph_width(c, equal) for c in "A1IW"] == [1.0, 0.62, 0.4, 1.0]
+
+
+def test_cells_are_proportional_in_no_standard_that_gives_every_character_the_same_one() -> None:
+    drawn = {name: [sample_proportional(name, random.Random(seed)) for seed in range(300)] for name in STYLE_NAMES}
+    assert {name for name, amounts in drawn.items() if not any(amounts)} == {"gost", "ga36"}
+    assert sum(amount > 0 for amount in drawn["uk"]) > sum(amount > 0 for amount in drawn["us"]) > 30
+    assert all(0 <= amount <= 1 for amounts in drawn.values() for amount in amounts)
 
 
 def test_system_font_glyph_reaches_top_and_bottom_and_keeps_its_own_width() -> None:

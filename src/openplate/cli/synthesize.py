@@ -49,6 +49,8 @@ def _widths(text: str) -> tuple[float, float]:
     type=click.FloatRange(0, 1),
     help="Crops: 0 clean pictures, 1 the full spread of light, blur and pose; training ends at 0.85.",
 )
+@click.option("--tilt", type=click.FloatRange(0, 75), metavar="DEGREES", help="Crops: turned away from the camera by up to so much, every angle as often.")
+@click.option("--rotate", type=click.FloatRange(0, 180), metavar="DEGREES", help="Crops: turned in the picture by up to so much, every angle as often.")
 @click.option("--workers", type=click.IntRange(1), help="Crops: processes that draw; default: one a core. The pictures are the same.")
 @click.option(
     "--sheet", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG", help="Crops and scenes: also write a picture of the first 48 plates."
@@ -76,6 +78,8 @@ def synthesize(
     photos: tuple[Path, ...],
     seed: int,
     difficulty: float,
+    tilt: float | None,
+    rotate: float | None,
     workers: int | None,
     sheet: Path | None,
     beside: Path | None,
@@ -94,6 +98,7 @@ def synthesize(
     """
     from openplate.dataset import load_dataset
     from openplate.formats import load_formats, select
+    from openplate.synthesize.camera import Lean
     from openplate.synthesize.dataset import check_sheet, write_crops, write_drawn_sheet, write_scenes
     from openplate.synthesize.plates import drawable
 
@@ -125,7 +130,8 @@ def synthesize(
         return
     with click.progressbar(range(count), label=f"drawing {what}", file=sys.stderr) as bar:
         if what == "crops":
-            write_crops(out, chosen, count, seed, difficulty, bar.update, workers or _cores())
+            lean = None if tilt is None and rotate is None else Lean(tilt or 0.0, rotate or 0.0)
+            write_crops(out, chosen, count, seed, difficulty, bar.update, workers or _cores(), lean)
         else:
             write_scenes(out, chosen, count, seed, photos, (int(width), int(height)), bar.update)
     if sheet is not None:

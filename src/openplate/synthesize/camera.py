@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -25,17 +26,29 @@ def to_grey(image: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:
     return np.asarray(cv2.transform(image, (weights / weights.sum())[None]), dtype=np.uint8)
 
 
-def pose(width: float, height: float, rng: random.Random, difficulty: float) -> Quad:
+@dataclass(frozen=True, slots=True)
+class Lean:
+    """How far plates lean, in degrees, each angle as often: turned away from the camera, to any side, by up to `tilt`; in the picture by up to `rotation`."""
+
+    tilt: float
+    rotation: float
+
+
+def pose(width: float, height: float, rng: random.Random, difficulty: float, lean: Lean | None = None) -> Quad:
     """A plate of the given size in px as a camera sees it from a random side: a quad about the origin (pinhole model).
 
-    Angles grow with `difficulty` 0-1: yaw to ±58°, pitch to ±38°, roll to ±20°, mostly far smaller.
+    Angles grow with `difficulty` 0-1: yaw to ±58°, pitch to ±38°, roll to ±20°, mostly far smaller; with `lean` they are what it says.
     """
 
     def angle(limit: float) -> float:
         spread = 0.25 if rng.random() < 0.7 else 0.75
         return math.radians(max(-limit, min(limit, rng.gauss(0, limit * spread)))) * difficulty
 
-    yaw, pitch, roll = angle(58), angle(38), angle(20)
+    if lean is None:
+        yaw, pitch, roll = angle(58), angle(38), angle(20)
+    else:
+        away, side = math.radians(rng.uniform(0, lean.tilt)), rng.uniform(0, 2 * math.pi)
+        yaw, pitch, roll = away * math.cos(side), away * math.sin(side), math.radians(rng.uniform(-lean.rotation, lean.rotation))
     cy, sy, cx, sx, cz, sz = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll)
     distance = width * rng.uniform(2.5, 12)
     corners = []

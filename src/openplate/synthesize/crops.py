@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from openplate.formats.model import Format, PlateType
 from openplate.geometry import box_to_quad, quad_size, quad_to_box
 from openplate.rectify import rectify
-from openplate.synthesize.camera import Picture, defocus, expose, photograph, pose, record, to_grey
+from openplate.synthesize.camera import Lean, Picture, defocus, expose, photograph, pose, record, to_grey
 from openplate.synthesize.photos import Patch, Photo
 from openplate.synthesize.plates import DrawnPlate, draw_plate
 from openplate.types import Crop, Image, Quad
@@ -85,14 +85,14 @@ def view(picture: NDArray[np.uint8], quad: Quad, rng: random.Random, difficulty:
     return view_as_is(to_grey(picture, rng) if picture.ndim == 3 else picture, quad, rng, difficulty)
 
 
-def view_as_is(picture: Picture, quad: Quad, rng: random.Random, difficulty: float) -> tuple[Picture, Quad]:
-    """Like `view`, in colour where the picture is."""
+def view_as_is(picture: Picture, quad: Quad, rng: random.Random, difficulty: float, lean: Lean | None = None) -> tuple[Picture, Quad]:
+    """Like `view`, in colour where the picture is, and leaning as far as `lean` says."""
     width, height = quad_size(quad)
     low, high = 60 - 18 * difficulty, 230.0
     seen_width = math.exp(rng.uniform(math.log(low), math.log(high)))
     if height / width > 0.42:
         seen_width *= 0.72
-    target = pose(seen_width, seen_width * height / width, rng, difficulty)
+    target = pose(seen_width, seen_width * height / width, rng, difficulty, lean)
     x0, y0, x1, y1 = quad_to_box(target)
     pad_x, pad_y = (x1 - x0) * 0.14 + 3, (y1 - y0) * 0.3 + 3
     size = math.ceil(x1 - x0 + 2 * pad_x), math.ceil(y1 - y0 + 2 * pad_y)
@@ -150,15 +150,15 @@ def draw_crops(formats: Sequence[Format], seed: int, difficulty: float = 1.0, vi
                 yield DrawnCrop(rectify(photo, jitter_quad(quad, rng, jitter)), drawn.text, drawn.first_line, drawn.type, photo, quad)
 
 
-def draw_photo(formats: Sequence[Format], rng: random.Random, difficulty: float = 0.85) -> DrawnPhoto:
-    """One photo as `draw_crops` takes them, in colour: one in ten is cut close to the plate, as other systems store them.
+def draw_photo(formats: Sequence[Format], rng: random.Random, difficulty: float = 0.85, lean: Lean | None = None) -> DrawnPhoto:
+    """One photo as `draw_crops` takes them, in colour: one in ten is cut close to the plate, as other systems store them; with `lean` none is.
 
     Raises:
         OpenPlateError: a Chinese plate is to be drawn and no font has its characters.
     """
     drawn = _draw(formats, rng, difficulty)
-    photo, quad = view_as_is(drawn.image, drawn.quad, rng, difficulty)
-    if rng.random() < 0.1:
+    photo, quad = view_as_is(drawn.image, drawn.quad, rng, difficulty, lean)
+    if lean is None and rng.random() < 0.1:
         photo, quad = cut_out(photo, quad, rng)
     return DrawnPhoto(photo, quad, drawn.text, drawn.type)
 
@@ -197,17 +197,22 @@ def mix_crops(
         kind = rng.random()
         if kind < real_share:
             patch = rng.choices(material.patches, weights)[0]
-            photo, quad = view(patch.image, patch.quad, rng, difficulty * rng.uniform(0.3, 0.9))
-            if rng.random() < 0.25:
-                crop = rectify(*cut_out(photo, quad, rng))
-            else:
-                crop = rectify(photo, jitter_quad(quad, rng, 0.05))
-            yield LabelledCrop(crop, patch.text, patch.first_line, patch.country)
+            yield LabelledCrop(_again(patch, rng, difficulty), patch.text, patch.first_line, patch.country)
         elif kind < real_share + empty_share:
             yield LabelledCrop(empty_crop(material.photos, rng), "", 0)
         else:
             entry = next(drawn)
             yield LabelledCrop(entry.crop, entry.text, entry.first_line, entry.type.country)
+
+
+def _again(patch: Patch, rng: random.Random, difficulty: float) -> Crop:
+    """A real plate once more: photographed again, or, the more often the smaller it is, as it is, in another light and through another quad."""
+    if rng.random() < 0.3 + 0.5 * min(1.0, max(0.0, (140 - quad_size(patch.quad)[0]) / 80)):
+        return rectify(expose(to_grey(patch.image, rng), rng, 0.5 * difficulty), jitter_quad(patch.quad, rng, 0.05))
+    photo, quad = view(patch.image, patch.quad, rng, difficulty * rng.uniform(0.3, 0.9))
+    if rng.random() < 0.25:
+        return rectify(*cut_out(photo, quad, rng))
+    return rectify(photo, jitter_quad(quad, rng, 0.05))
 
 
 def empty_crop(photos: Sequence[Photo], rng: random.Random) -> Crop:

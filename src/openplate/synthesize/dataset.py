@@ -22,6 +22,7 @@ from openplate.dataset import LABELS, Dataset, DatasetWriter, LabelledImage, Lab
 from openplate.errors import DatasetError, SourceError
 from openplate.formats.model import Format
 from openplate.sources import encode_image, write_image
+from openplate.synthesize.camera import Lean
 from openplate.synthesize.crops import draw_photo
 from openplate.synthesize.photos import load_photos
 from openplate.synthesize.scenes import draw_scene, replace_plates
@@ -36,9 +37,18 @@ _PART = 32
 
 
 def write_crops(
-    out: Path, formats: Sequence[Format], count: int, seed: int, difficulty: float, done: Callable[[int], None], workers: int = 1
+    out: Path,
+    formats: Sequence[Format],
+    count: int,
+    seed: int,
+    difficulty: float,
+    done: Callable[[int], None],
+    workers: int = 1,
+    lean: Lean | None = None,
 ) -> None:
     """Writes `count` photos of single plates with their surroundings in colour, each with its quad; `done(n)` is called when n more are there.
+
+    `lean` takes the place of the angles that `difficulty` gives.
 
     Crop i depends on `seed` and i alone, not on `count` nor on `workers`, the number of processes that draw. With several, a script that calls this
     needs `if __name__ == "__main__":` around its own work, as multiprocessing asks for.
@@ -48,7 +58,7 @@ def write_crops(
         DatasetError: the folder holds a data set already, or a drawing process was ended from outside.
         SourceError: a picture cannot be written.
     """
-    draw = _DrawCrops(out, tuple(formats), seed, difficulty)
+    draw = _DrawCrops(out, tuple(formats), seed, difficulty, lean)
     with _begin(out) as writer:
         for images in _drawn(draw, count, min(workers, count // _PART)):
             for image in images:
@@ -64,13 +74,14 @@ class _DrawCrops:
     formats: tuple[Format, ...]
     seed: int
     difficulty: float
+    lean: Lean | None
 
     def __call__(self, numbers: range) -> list[LabelledImage]:
         cv2.setNumThreads(1)
         return [self._write(number) for number in numbers]
 
     def _write(self, number: int) -> LabelledImage:
-        drawn = draw_photo(self.formats, random.Random(f"{self.seed} {number}"), self.difficulty)
+        drawn = draw_photo(self.formats, random.Random(f"{self.seed} {number}"), self.difficulty, self.lean)
         plates = (LabelledPlate(drawn.text, drawn.type.country, drawn.quad),)
         return _write(self.out, number, np.ascontiguousarray(drawn.image), plates, "png")
 

@@ -91,6 +91,9 @@ _STANDARDS: dict[str, tuple[float, float, bool, bool, dict[str, int]]] = {
 }
 STYLE_NAMES = tuple(_STANDARDS)
 
+# How often the narrow characters of a type face (1, I, J) stand in cells as narrow as they are; in the other standards every cell is alike.
+_PROPORTIONAL = {"din": 0.65, "fe": 0.35, "uk": 0.9, "us": 0.3, "mercosur": 0.35, "plain": 0.5}
+
 
 def sample_style(name: str, rng: random.Random) -> GlyphStyle:
     """A glyph style of a standard with the spread that wear, makers and paint give; `name` is one of `STYLE_NAMES`, others are taken as "plain"."""
@@ -103,6 +106,13 @@ def sample_style(name: str, rng: random.Random) -> GlyphStyle:
     )
     stroke = round(stroke * rng.choice((0.85, 0.93, 1.0, 1.0, 1.08, 1.18)), 3)
     return GlyphStyle(stroke, max(0.25, min(1.0, rounding + rng.choice((-0.4, -0.2, 0.0, 0.0, 0.1)))), flat, equal, variants)
+
+
+def sample_proportional(name: str, rng: random.Random) -> float:
+    """How far the cells of a plate's glyphs follow their widths: 0 all alike, 1 as narrow as the glyph; `name` as for `sample_style`."""
+    if rng.random() >= _PROPORTIONAL.get(name, 0.0):
+        return 0.0
+    return 1.0 if rng.random() < 0.7 else rng.uniform(0.3, 1.0)
 
 
 def outline_characters() -> str:

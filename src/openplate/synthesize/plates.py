@@ -27,6 +27,7 @@ from openplate.synthesize.glyphs import (
     latin_fonts,
     outline_characters,
     outline_glyph,
+    sample_proportional,
     sample_style,
 )
 from openplate.types import Image, Quad
@@ -72,7 +73,7 @@ class DrawnPlate:
 
 @dataclass(frozen=True, slots=True)
 class _Hand:
-    """What stays the same over one plate: the type face and the scale."""
+    """What stays the same over one plate: the type face, the scale, and how far narrow glyphs have narrow cells (0 all cells alike, 1 proportional)."""
 
     style: GlyphStyle
     latin: SystemFont | None
@@ -80,6 +81,7 @@ class _Hand:
     weight_px: int
     width_factor: float
     scale: float
+    proportional: float
 
 
 def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, margin: float = 0.3, wear: float = 1.0) -> DrawnPlate:
@@ -123,7 +125,7 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
     if plate_type.loose and rng.random() < 0.45 * wear:  # a frame around the plate hides its small print; what is seen counts as the plate
         below = rng.uniform(0.22, 0.285) if rng.random() < 0.3 else rng.uniform(0.03, 0.2)  # often it touches the characters
         plate = plate[round(height_px * rng.uniform(0.03, 0.2)) : height_px - round(height_px * below)]
-    image, quad = _surround(plate, margin, rng)
+    image, quad = _surround(plate, margin, rng, wear)
     return DrawnPlate(image, quad, "".join(texts), plate_type, len("".join(texts[: len(plate_type.rows[0].fields)])))
 
 
@@ -159,6 +161,7 @@ def _hand(plate_type: PlateType, text: str, scale: float, rng: random.Random) ->
         weight_px=rng.choice((-1, 0, 0, 0, 1)),
         width_factor=rng.choice((0.9, 0.94, 0.98, 1.0, 1.03, 1.06)),
         scale=scale,
+        proportional=sample_proportional(plate_type.glyphs, rng),
     )
 
 
@@ -186,9 +189,16 @@ def _glyph(character: str, width_px: int, height_px: int, hand: _Hand) -> Mask:
     return padded
 
 
-def _field_width(field: Field, text: str) -> float:
-    shown = text or field.mark
-    return field.gap_mm + (field.pitch_mm * (len(shown) - 1) + field.width_mm if shown else 0.0)
+def _cells(field: Field, text: str, hand: _Hand) -> list[float]:
+    """The width of each glyph's cell (mm); a mark's is the field's."""
+    if not text or not hand.proportional:
+        return [field.width_mm] * len(text or field.mark)
+    inks = (np.flatnonzero(_glyph(character, 32, 52, hand).max(axis=0)) for character in text)
+    return [field.width_mm * (1 - hand.proportional * (1 - (columns[-1] - columns[0] + 1) / 32)) for columns in inks]
+
+
+def _field_width(field: Field, cells: Sequence[float]) -> float:
+    return field.gap_mm + sum(cells) + (field.pitch_mm - field.width_mm) * max(0, len(cells) - 1)
 
 
 def _draw_row(
@@ -210,10 +220,17 @@ def _draw_row(
         field.gap_mm + (rng.uniform(0.5, 1.15) * (field.pitch_mm - field.gap_mm) if emblem and rng.random() < 0.7 else 0.0)
         for field, emblem in zip(row.fields, emblems, strict=True)
     ]
+    cells = [_cells(field, text, hand) for field, text in zip(row.fields, texts, strict=True)]
     total = 0.0
-    for field, text, gap in zip(row.fields, texts, gaps, strict=True):
+    for field, widths, gap in zip(row.fields, cells, gaps, strict=True):
         trailing = field.pitch_mm - field.width_mm
-        total += _field_width(field, text) + gap - field.gap_mm + trailing
+        total += _field_width(field, widths) + gap - field.gap_mm + trailing
+    between = [index for index, field in enumerate(row.fields) if index and field.gap_mm and field.x_mm is None]
+    spare = 0.97 * (right - left) - total
+    if hand.proportional and between and spare > 0 and rng.random() < 0.6:  # short texts are spread over the plate
+        wider = rng.uniform(0.2, 1.0) * min(spare / len(between), row.fields[0].width_mm)
+        gaps = [gap + wider if index in between else gap for index, gap in enumerate(gaps)]
+        total += wider * len(between)
     squeeze = min(1.0, (right - left) / max(total, 1.0)) * spacing if total else 1.0
     squeeze = min(squeeze, (right - left) / max(total, 1.0)) if total > right - left else squeeze
     if plate_type.loose and total and rng.random() < 0.6:  # dies and spacing that fill the plate's width
@@ -221,7 +238,7 @@ def _draw_row(
     x = (left + right - total * squeeze) / 2
     height, width = plate.shape[:2]
     shift_x, shift_y = rng.uniform(-3, 3), rng.uniform(-2, 2)
-    for field, text, wide, emblem in zip(row.fields, texts, gaps, emblems, strict=True):
+    for field, text, widths, wide, emblem in zip(row.fields, texts, cells, gaps, emblems, strict=True):
         fixed = field.x_mm is not None
         press = 1.0 if fixed else squeeze
         gap = wide * press
@@ -235,14 +252,15 @@ def _draw_row(
         x = field.x_mm if field.x_mm is not None else x + gap
         colour = _vary(parse_colour(field.ink), rng) if field.ink else ink
         shown = text or field.mark
-        for character in shown:
+        for character, cell in zip(shown, widths, strict=True):
             glyph_h = max(5, round(field.height_mm * hand.scale))
             glyph_w = max(3, round(field.width_mm * press * hand.width_factor * hand.scale))
-            left_px = round((x + shift_x + field.width_mm * press * (1 - hand.width_factor) / 2) * hand.scale)
+            spare = field.width_mm * (1 - hand.width_factor) + cell - field.width_mm  # of the cell, beside the glyph's box
+            left_px = round((x + shift_x + spare * press / 2) * hand.scale)
             top_px = round((row.baseline_mm + shift_y - field.raise_mm - field.height_mm) * hand.scale)
             mask = _glyph(character, glyph_w, glyph_h, hand) if text else _separator(character, glyph_w, glyph_h, rng)
             _blend(plate, relief, mask, left_px, top_px, colour, width, height)
-            x += field.pitch_mm * press
+            x += (field.pitch_mm - field.width_mm + cell) * press
 
 
 def _draw_state(
@@ -544,7 +562,7 @@ def _cover(plate: Image, colour: tuple[int, int, int], alpha: NDArray[np.floatin
     cv2.blendLinear(plate, _plain(plate.shape[0], plate.shape[1], colour), 1 - alpha, alpha, plate)
 
 
-def _surround(plate: Image, margin: float, rng: random.Random) -> tuple[Image, Quad]:
+def _surround(plate: Image, margin: float, rng: random.Random, wear: float) -> tuple[Image, Quad]:
     """Puts the plate on bodywork, often in a holder with a dealer's line."""
     height, width = plate.shape[:2]
     pad_x, pad_y = round(width * margin), round(max(height * 0.6, width * margin * 0.5))
@@ -570,7 +588,25 @@ def _surround(plate: Image, margin: float, rng: random.Random) -> tuple[Image, Q
         side = rng.choice(("top", "bottom"))
         y0 = pad_y if side == "top" else pad_y + height - lip
         canvas[y0 : y0 + lip, pad_x : pad_x + width] = rng.randint(5, 70)
+    if rng.random() < 0.1 * wear:
+        _light(canvas, (pad_x, pad_y, width, height), rng)
     return canvas, box_to_quad(pad_x, pad_y, pad_x + width, pad_y + height)
+
+
+def _light(canvas: Image, box: tuple[int, int, int, int], rng: random.Random) -> None:
+    """One or two lamps above the plate at night: they outshine what is next to them, often the tops of the characters, and leave the rest dim."""
+    left, top, width, height = box
+    rows, columns = np.ogrid[: canvas.shape[0], : canvas.shape[1]]
+    spread_x, spread_y = width * rng.uniform(0.05, 0.13), height * rng.uniform(0.15, 0.4)
+    places = (0.5,) if rng.random() < 0.25 else (0.5 - rng.uniform(0.15, 0.3), 0.5 + rng.uniform(0.15, 0.3))
+    above, peak, pool = rng.uniform(-0.1, 0.4), rng.uniform(60, 330), rng.uniform(0, 60)
+    lit = np.zeros(canvas.shape[:2], np.float32)
+    for place in places:
+        x, y = left + width * (place + rng.uniform(-0.04, 0.04)), top - height * above
+        for amount, wide in ((peak * rng.uniform(0.7, 1.0), 1.0), (pool, 3.0)):
+            lit += amount * np.exp(-((columns - x) ** 2) / (2 * (wide * spread_x) ** 2) - ((rows - y) ** 2) / (2 * (wide * spread_y) ** 2)).astype(np.float32)
+    dim = rng.uniform(0.35, 0.9)
+    canvas[:] = np.clip(canvas * dim + lit[..., None], 0, 255).astype(np.uint8)
 
 
 def _draw_holder(canvas: Image, box: tuple[int, int, int, int], height: int, rng: random.Random) -> None:
