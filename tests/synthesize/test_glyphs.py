@@ -6,7 +6,16 @@ import pytest
 from openplate.charset import DIGITS, LATIN, UMLAUTS
 from openplate.errors import OpenPlateError
 from openplate.synthesize import glyphs
-from openplate.synthesize.glyphs import STYLE_NAMES, GlyphStyle, font_glyph, glyph_width, latin_fonts, outline_glyph, sample_proportional, sample_style
+from openplate.synthesize.glyphs import (
+    STYLE_NAMES,
+    GlyphStyle,
+    font_glyph,
+    glyph_width,
+    latin_fonts,
+    outline_glyph,
+    sample_proportional,
+    sample_style,
+)
 
 PLAIN = GlyphStyle(stroke=0.14, rounding=0.9, flat_ends=True, equal_widths=False, variants=())
 

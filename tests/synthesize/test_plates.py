@@ -78,7 +78,7 @@ def _extent(text: str, proportional: float, folder: Path, monkeypatch: pytest.Mo
     extents = []
     for seed in range(9):
         drawn = draw_plate(nowhere, random.Random(seed), width_px=520, wear=0)
-        x0, y0, x1, y1 = (round(v) for v in quad_to_box(drawn.quad))
+        x0, y0, x1, _ = (round(v) for v in quad_to_box(drawn.quad))
         line = drawn.image[y0 + 45 : y0 + 65, x0 + 20 : x1 - 20].astype(int).sum(axis=2).mean(axis=0)  # across the middle of the glyphs
         ink = np.flatnonzero(line < (line.min() + line.max()) / 2)
         extents.append(ink[-1] - ink[0])

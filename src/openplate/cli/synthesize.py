@@ -49,8 +49,12 @@ def _widths(text: str) -> tuple[float, float]:
     type=click.FloatRange(0, 1),
     help="Crops: 0 clean pictures, 1 the full spread of light, blur and pose; training ends at 0.85.",
 )
-@click.option("--tilt", type=click.FloatRange(0, 75), metavar="DEGREES", help="Crops: turned away from the camera by up to so much, every angle as often.")
-@click.option("--rotate", type=click.FloatRange(0, 180), metavar="DEGREES", help="Crops: turned in the picture by up to so much, every angle as often.")
+@click.option(
+    "--tilt", type=click.FloatRange(0, 75), metavar="DEGREES", help="Crops: turned away from the camera by up to so much, every angle as often."
+)
+@click.option(
+    "--rotate", type=click.FloatRange(0, 180), metavar="DEGREES", help="Crops: turned in the picture by up to so much, every angle as often."
+)
 @click.option("--workers", type=click.IntRange(1), help="Crops: processes that draw; default: one a core. The pictures are the same.")
 @click.option(
     "--sheet", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG", help="Crops and scenes: also write a picture of the first 48 plates."

@@ -604,7 +604,9 @@ def _light(canvas: Image, box: tuple[int, int, int, int], rng: random.Random) ->
     for place in places:
         x, y = left + width * (place + rng.uniform(-0.04, 0.04)), top - height * above
         for amount, wide in ((peak * rng.uniform(0.7, 1.0), 1.0), (pool, 3.0)):
-            lit += amount * np.exp(-((columns - x) ** 2) / (2 * (wide * spread_x) ** 2) - ((rows - y) ** 2) / (2 * (wide * spread_y) ** 2)).astype(np.float32)
+            lit += amount * np.exp(-((columns - x) ** 2) / (2 * (wide * spread_x) ** 2) - ((rows - y) ** 2) / (2 * (wide * spread_y) ** 2)).astype(
+                np.float32
+            )
     dim = rng.uniform(0.35, 0.9)
     canvas[:] = np.clip(canvas * dim + lit[..., None], 0, 255).astype(np.uint8)
 
