@@ -18,19 +18,19 @@ def run(*arguments: str | Path) -> Any:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Setup], list[Case]]]:
-    """What the pipeline would have been measured on; nothing is measured."""
-    seen: list[tuple[list[Setup], list[Case]]] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Setup, Case]]:
+    """What the pipeline would have been measured on, one after the other; nothing is measured."""
+    seen: list[tuple[Setup, Case]] = []
 
     def measure(wanted: list[Setup], cases: list[Case], *, runs: int, warm_up: int) -> list[Outcome]:
-        seen.append((wanted, cases))
+        seen.extend((setup, case) for case in cases for setup in wanted)
         return [Outcome(case.name, setup, None, None) for case in cases for setup in wanted]
 
     monkeypatch.setattr(command, "measure", measure)
     return seen
 
 
-def test_first_drawn_street_has_exactly_one_plate_in_full_hd(asked: list[tuple[list[Setup], list[Case]]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_drawn_street_has_exactly_one_plate_in_full_hd(asked: list[tuple[Setup, Case]], monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[str, int]] = []
     drawn = command.draw_cases
 
@@ -45,20 +45,38 @@ def test_first_drawn_street_has_exactly_one_plate_in_full_hd(asked: list[tuple[l
     result = run()
     assert result.exit_code == 0
     assert shown == [(".jpg", 19_201_080)]
-    assert [case.name for case in asked[0][1]] == ["drawn street, 1 plate", "drawn street, 3 plates"]
+    assert [case.name for _, case in asked] == ["drawn street, 1 plate", "drawn street, 3 plates"]
     assert result.stdout.splitlines()[1].startswith("drawn street, 1 plate ")
 
 
-def test_photos_that_are_named_are_one_case(asked: list[tuple[list[Setup], list[Case]]], tmp_path: Path) -> None:
+def test_photos_that_are_named_are_one_case(asked: list[tuple[Setup, Case]], tmp_path: Path) -> None:
     photos = [tmp_path / "a.png", tmp_path / "b.png"]
     for photo in photos:
         write_image(photo, np.zeros((16, 16, 3), np.uint8))
-    run(*photos, "--engine", "openvino", "--engine", "onnxruntime", "--batch", "2")
+    result = run(*photos, "--engine", "openvino", "--engine", "onnxruntime", "--batch", "2", "--json")
+    assert [case for _, case in asked] == [Case("2 photos", tuple(photos))] * 2
+    assert [(setup.engine, setup.batch) for setup, _ in asked] == [("openvino", 2), ("onnxruntime", 2)]
+    assert [row["case"] for row in json.loads(result.stdout)["setups"]] == ["2 photos"] * 2
+    assert result.stderr.splitlines() == [
+        "measuring 1 of 2: 2 photos, openvino, auto, 1 thread, batch 2",
+        "measuring 2 of 2: 2 photos, onnxruntime, auto, 1 thread, batch 2",
+    ]
+    asked.clear()
     run(photos[0])
-    (many, _), (one, _) = [(cases, wanted) for wanted, cases in asked]
-    assert many == [Case("2 photos", tuple(photos))]
-    assert one == [Case("a.png", (photos[0],))]
-    assert [(s.engine, s.batch) for s in asked[0][0]] == [("openvino", 2), ("onnxruntime", 2)]
+    assert [case for _, case in asked] == [Case("a.png", (photos[0],))]
+
+
+def test_setup_is_told_before_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+
+    def measure(wanted: list[Setup], cases: list[Case], *, runs: int, warm_up: int) -> list[Outcome]:
+        said.append(capsys.readouterr().err)
+        return [Outcome(cases[0].name, wanted[0], None, None)]
+
+    write_image(tmp_path / "a.png", np.zeros((16, 16, 3), np.uint8))
+    monkeypatch.setattr(command, "measure", measure)
+    command.bench.main([str(tmp_path / "a.png"), "--threads", "1", "--threads", "2"], standalone_mode=False)
+    assert said == ["measuring 1 of 2: a.png, auto, auto, 1 thread, batch 1\n", "measuring 2 of 2: a.png, auto, auto, 2 threads, batch 1\n"]
 
 
 def test_network_is_measured_and_stored(tmp_path: Path) -> None:
@@ -68,6 +86,11 @@ def test_network_is_measured_and_stored(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     setups = json.loads(result.stdout)["setups"]
     assert [s["measurement"]["shape"] for s in setups] == [[1, 48, 192], [2, 48, 192]]
+    assert result.stderr.splitlines() == [
+        "measuring 1 of 2: tiny.onnx, onnxruntime, auto, 1 thread, batch 1",
+        "measuring 2 of 2: tiny.onnx, onnxruntime, auto, 1 thread, batch 2",
+        f"stored: {tmp_path / 'tiny.json'}",
+    ]
     stored = json.loads((tmp_path / "tiny.json").read_text(encoding="utf8"))
     assert stored["network"]["name"] == "grey"
     assert [s["batch"] for s in stored["speeds"]] == [1, 2]

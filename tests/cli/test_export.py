@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from openplate.cli import main
 from openplate.engine import open_network
 from openplate.evaluate.calibrate import Mapping
 from openplate.export import ship
+from tests.conftest import label
 from tests.export.conftest import write_checkpoint
 from tests.networks import constant_network
 
@@ -35,19 +37,20 @@ def test_exported_file_is_shipped_as_it_is(tmp_path: Path, monkeypatch: pytest.M
     assert shipped.read_bytes() == file.read_bytes()
 
 
-def test_reader_is_calibrated_on_the_photos_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reader_is_calibrated_on_the_photos_and_formats_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
-    def calibrate(path: Path, photos: tuple[Path, ...]) -> Mapping:
-        asked.extend([path, photos])
+    def calibrate(path: Path, photos: tuple[Path, ...], *, formats: tuple[Path, ...]) -> Mapping:
+        asked.extend([path, photos, formats])
         return Mapping(1.5, -0.5, 40, 0.1, 0.02)
 
     monkeypatch.setattr(ship, "calibrate_reader", calibrate)
     target = tmp_path / "out" / "net.onnx"
     arguments = ["export", str(write_checkpoint(tmp_path, "straightener")), "--out", str(target), "--calibrate", "--photos", str(tmp_path)]
+    arguments += ["--formats", str(tmp_path / "formats")]
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, result.stdout) == (0, f"{target}\n")
-    assert asked == [target, (tmp_path,)]
+    assert asked == [target, (tmp_path,), (tmp_path / "formats",)]
     assert result.stderr.splitlines()[-1] == "calibrated on 40 readings: expected error 0.1000 → 0.0200"
     assert open_network(target).metadata["openplate.kind"] == "straightener"
 
@@ -89,6 +92,16 @@ def test_checkpoint_whose_int8_file_fails_writes_nothing(tmp_path: Path, monkeyp
     assert (result.exit_code, result.stdout) == (1, "")
     assert "openvino is 3.10 times as fast, expected 4 times" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["detector.pt"]
+
+
+def test_data_set_that_calibrates_and_measures_is_refused_before_anything_is_done(tmp_path: Path, make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([label("A123BC77")])
+    checkpoint = write_checkpoint(tmp_path, "reader")
+    result = CliRunner().invoke(main, ["export", str(checkpoint), "--calibrate", "--int8", "--photos", str(folder), "--data", str(folder)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        f"Error: {folder}: expected other data sets to measure on than to calibrate with, this one is in both --photos and --data"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from openplate.charset import Charset
 from openplate.data.check import charset_with
-from openplate.data.convert import Settings, convert
+from openplate.data.convert import NothingSoundError, Settings, convert
 from openplate.data.kinds import KINDS
 from openplate.dataset import load_dataset
 from openplate.errors import DatasetError
@@ -105,9 +105,22 @@ def test_size_that_is_not_the_picture_s_is_a_fault(tmp_path: Path) -> None:
 
 def test_nothing_sound_gives_error_and_writes_nothing(tmp_path: Path) -> None:
     table(tmp_path / "src", "lost.png,A1,")
-    with pytest.raises(DatasetError, match=r"found none; the first fault: labels\.csv, line 2: picture lost\.png is not there"):
+    with pytest.raises(DatasetError, match=r"found none; 1 fault: labels\.csv, line 2: picture lost\.png is not there$"):
         convert(tmp_path / "src", KINDS["csv"], tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["src"]
+
+
+def test_nothing_sound_gives_error_with_the_count_and_all_faults(tmp_path: Path) -> None:
+    table(tmp_path / "src", "lost.png,A1,", "gone.png,B2,", "only")
+    with pytest.raises(NothingSoundError, match=r"found none; 3 faults, the first: labels\.csv, line 4: expected a picture and a text") as caught:
+        convert(tmp_path / "src", KINDS["csv"], tmp_path / "out")
+    assert [fault.where for fault in caught.value.faults] == ["labels.csv, line 4", "labels.csv, line 2", "labels.csv, line 3"]
+
+
+def test_source_that_stops_after_a_fault_gives_error_with_that_fault(tmp_path: Path) -> None:
+    written(tmp_path / "src/broken.json", "{")
+    with pytest.raises(NothingSoundError, match=r"images, annotations and categories, found none; 1 fault: broken\.json: expected a JSON file"):
+        convert(tmp_path / "src", KINDS["coco"], tmp_path / "out")
 
 
 def test_side_without_sound_pictures_is_left_out(tmp_path: Path) -> None:

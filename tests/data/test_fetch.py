@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
 import json
+import lzma
 import socket
+import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +35,8 @@ class Served:
 
     files: dict[str, bytes] = field(default_factory=dict)
     etag: str | None = '"one"'
+    linked: str | None = None
+    """X-Linked-Etag of the answer that says where a file went."""
     ranges: bool = True
     break_after: list[int] = field(default_factory=list)
     """Bytes after which each next connection is broken off."""
@@ -37,6 +44,8 @@ class Served:
     """Status of each next answer."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and range of every request."""
+    mute_after: int | None = None
+    """Requests after which it hangs up without an answer."""
     url: str = ""
 
     def remote(self, name: str = "set.zip", size: int | None = None, sha256: str | None = None) -> RemoteFile:
@@ -52,12 +61,16 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
         def do_GET(self) -> None:
             asked = self.headers.get("Range")
             state.asked.append((self.path, asked))
+            if state.mute_after is not None and len(state.asked) > state.mute_after:
+                return
             if state.errors:
                 self.send_error(state.errors.pop(0))
                 return
             if self.path == "/moved.zip":
                 self.send_response(302)
                 self.send_header("Location", "/set.zip")
+                if state.linked:
+                    self.send_header("X-Linked-Etag", state.linked)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
@@ -216,6 +229,116 @@ def test_server_that_is_not_there_is_offline_at_once(tmp_path: Path, monkeypatch
     assert waits == []
 
 
+@pytest.fixture
+def silent_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server that takes connections and never says a word."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr("openplate.data.fetch._TIMEOUT_S", 0.1)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/set.zip"
+
+
+@pytest.fixture
+def dropping_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server to which no connection comes about: its queue is full, and Linux drops what comes then."""
+    if sys.platform != "linux":
+        pytest.skip("other systems refuse what comes to a full queue")
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr("openplate.data.fetch._CONNECT_TIMEOUT_S", 0.1)
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/set.zip"
+
+
+@pytest.fixture
+def refusing_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server behind a proxy that lets nobody through."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield "https://data.invalid/set.zip"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("part", [b"", CONTENT[:1234]])
+@pytest.mark.parametrize(
+    ("server", "reason", "expected_waits"),
+    [
+        ("silent_server", "timed out", [1.0]),
+        ("dropping_server", "timed out", [1.0]),
+        ("refusing_proxy", "Tunnel connection failed: 403", []),
+    ],
+)
+def test_firewall_or_proxy_in_the_way_is_offline_after_one_more_attempt_at_most(
+    request: pytest.FixtureRequest, tmp_path: Path, server: str, reason: str, expected_waits: list[float], part: bytes
+) -> None:
+    url = request.getfixturevalue(server)
+    if part:
+        (tmp_path / "tiny").mkdir()
+        (tmp_path / "tiny/set.zip.part").write_bytes(part)
+    waits = Waits()
+    with pytest.raises(OfflineError) as caught:
+        fetch(public_set(RemoteFile(url)), tmp_path / "tiny", wait=waits)
+    assert str(caught.value).startswith(f"{url}: the server cannot be reached: ")
+    assert reason in str(caught.value)
+    assert ("1,234 bytes stay in set.zip.part, run the command again to go on" in str(caught.value)) == bool(part)
+    assert waits == expected_waits
+    assert [path.read_bytes() for path in tmp_path.rglob("*.part")] == ([part] if part else [])
+
+
+def test_server_that_goes_away_in_the_middle_is_tried_again_and_then_offline(served: Served, tmp_path: Path) -> None:
+    served.break_after = [100_000]
+    served.mute_after = 1
+    waits = Waits()
+    with pytest.raises(OfflineError, match=r"the server cannot be reached: .*; 100,000 bytes stay in set\.zip\.part"):
+        download(served.remote(), tmp_path / "set.zip", wait=waits)
+    assert waits == [1.0, 2.0, 4.0, 8.0]
+
+
+@pytest.mark.parametrize("quote", ['"', ""])
+def test_checksum_that_the_server_states_is_verified(served: Served, tmp_path: Path, quote: str) -> None:
+    said: list[str] = []
+    served.linked = f"{quote}{SHA256}{quote}"
+    served.break_after = [100_000]
+    download(served.remote("moved.zip"), tmp_path / "a.zip", wait=Waits(), say=said.append)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    served.linked = f"{quote}{'0' * 64}{quote}"
+    with pytest.raises(FetchError, match=f"expected SHA-256 {'0' * 64} as the server said, got {SHA256}; the file was removed"):
+        download(served.remote("moved.zip"), tmp_path / "b.zip", say=said.append)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.zip"]
+    download(served.remote("moved.zip", sha256=SHA256), tmp_path / "c.zip", say=said.append)  # the table knows better
+    assert said == []
+
+
+@pytest.mark.parametrize("linked", [None, '"5d41402abc4b2a76b9719d911017c592"'])
+def test_checksum_that_nobody_knows_is_said(served: Served, tmp_path: Path, linked: str | None) -> None:
+    said: list[str] = []
+    served.linked = linked
+    download(served.remote("moved.zip"), tmp_path / "moved.zip", say=said.append)
+    assert said == [f"moved.zip: no checksum is known; SHA-256 found: {SHA256}"]
+
+
 def test_set_is_fetched_unpacked_and_recorded(served: Served, tmp_path: Path) -> None:
     served.files = {"/train.zip": zipped(**{"train/a.txt": "a"}), "/test.zip": zipped(**{"b.txt": "b"})}
     chosen = public_set(served.remote("train.zip"), served.remote("test.zip"))
@@ -273,19 +396,69 @@ def test_zip_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: str) 
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["in", "in/set.zip"]
 
 
-def test_zip_with_a_symbolic_link_or_damage_is_refused(tmp_path: Path) -> None:
+def test_zip_with_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("link")
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(FetchError, match="expected files inside"):
         unpack(tmp_path / "link.zip", tmp_path / "out")
-    data = bytearray(zipped(a="a" * 1000))
-    data[35] ^= 0xFF
-    (tmp_path / "cut.zip").write_bytes(data)
-    with pytest.raises(FetchError, match="cannot be unpacked"):
-        unpack(tmp_path / "cut.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def zip_with(method: int, position: int, value: int) -> bytes:
+    """A zip archive of one file `a`, of which a byte was replaced; its data begin at byte 31."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("a", b"a" * 1000)
+    data = bytearray(buffer.getvalue())
+    data[position] = value
+    return bytes(data)
+
+
+def tar_with(compress: Callable[[bytes], bytes], position: int) -> bytes:
+    """A compressed tar archive of a file of noise, of which a byte was inverted."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo("a")
+        info.size = len(CONTENT)
+        archive.addfile(info, io.BytesIO(CONTENT))
+    data = bytearray(compress(buffer.getvalue()))
+    data[position] ^= 0xFF
+    return bytes(data)
+
+
+def encrypted_zip() -> bytes:
+    """A zip archive whose one file says that it is encrypted."""
+    data = bytearray(zipped(a="a" * 1000))
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("situation", "data", "reason"),
+    [
+        ("wrong contents", zip_with(zipfile.ZIP_STORED, 40, 0x62), "Bad CRC-32 for file 'a'"),
+        ("deflate, no such kind of block", zip_with(zipfile.ZIP_DEFLATED, 31, 0x07), "invalid block type"),
+        ("LZMA, no such properties", zip_with(zipfile.ZIP_LZMA, 35, 0xFF), "Invalid or unsupported options"),
+        ("bzip2, no such block", zip_with(zipfile.ZIP_BZIP2, 35, 0xFF), "Invalid data stream"),
+        ("encrypted", encrypted_zip(), "encrypted, password required"),
+        ("a way of compression that is not known", zip_with(zipfile.ZIP_STORED, 1031 + 10, 99), "compression method is not supported"),
+        ("tar.gz, wrong contents", tar_with(gzip.compress, 150_000), "CRC check failed"),
+        ("tar.xz, wrong contents", tar_with(lzma.compress, 150_000), "Corrupt input data"),
+        ("tar.bz2, wrong contents behind its first 100 kB", tar_with(lambda data: bz2.compress(data, 1), 200_000), "Invalid data stream"),
+    ],
+)
+def test_damaged_archive_is_said_with_what_to_do(tmp_path: Path, situation: str, data: bytes, reason: str) -> None:
+    (tmp_path / "set.bin").write_bytes(data)
+    with pytest.raises(FetchError) as caught:
+        unpack(tmp_path / "set.bin", tmp_path / "out")
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'set.bin'}: cannot be unpacked, it may be damaged: "), situation
+    assert reason in message, situation
+    assert message.endswith("; delete it and run the command again"), situation
+    assert [path.name for path in tmp_path.iterdir()] == ["set.bin"], situation
 
 
 def test_tar_is_unpacked_and_one_that_leads_out_is_refused(tmp_path: Path) -> None:

@@ -137,3 +137,11 @@ def test_page_pictures_every_change_and_stands_alone(paired: PairedReport) -> No
     assert "fixed (1)" in page and "broken (1)" in page and "changed (2)" in page
     assert "<p>No plate changed.</p>" in page
     assert 'class="text bad">A123BC7<mark>7</mark> <small>0.90</small>' in page
+
+
+def test_page_pictures_the_first_changes_of_a_kind_and_counts_the_others(paired: PairedReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openplate.evaluate.page.MOST_PICTURED", 1)
+    page = comparison_page([paired], paired, "a", "b", "part all")
+    assert "changed (2)" in page
+    assert page.count("The first 1 are shown, 1 more are not") == 2
+    assert page.count("data:image/jpeg") == 6

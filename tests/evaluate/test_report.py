@@ -119,6 +119,33 @@ def test_false_alarm_page_pictures_each_reading(make_dataset: Callable[..., Path
     assert "<td>100.0</td>" in page
 
 
+def test_first_failures_of_a_kind_are_pictured_and_the_others_counted(make_dataset: Callable[..., Path]) -> None:
+    extra = [
+        plate(box_to_quad(x, y, x + 5, y + 2), f"X{20 * i + j}", 0.9) for i, y in enumerate(range(0, 33, 3)) for j, x in enumerate(range(0, 200, 10))
+    ]
+    assert len(extra) == 220
+    pipeline = FakePipeline([plate(HERE, "A2", 0.9), *extra], [reading("A1", 0.9)])
+    report = evaluate(pipeline, load_dataset(make_dataset([label("A1")])), part="all")
+    page = evaluation_page([report], combine([report]), "")
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    shown = page[page.index("street: failures</h2>") :]
+    assert shown.count("data:image/jpeg") == shown.count("<article") == 201
+    assert "wrong (1)" in shown and "extra (220)" in shown
+    assert "The first 200 are shown, 20 more are not: <code>--json</code> lists all." in shown
+    assert shown.count("more are not") == 1
+    assert ">X199<" in shown and ">X200<" not in shown
+    assert len(report.as_json()["failures"]) == 221
+
+
+def test_as_many_failures_as_are_pictured_leave_none_to_count(make_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openplate.evaluate.page.MOST_PICTURED", 2)
+    found = count_false_alarms(FakePipeline([plate(HERE, "X1", 0.9), plate(THERE, "X2", 0.9)]), load_dataset(make_dataset([label("A1")])))
+    page = false_alarm_page([found], combine_false_alarms([found]), "")
+    assert page.count("data:image/jpeg") == 2 and "more are not" not in page
+
+
 def test_picture_of_a_small_plate_is_enlarged_around_it() -> None:
     image = np.zeros((1000, 2000, 3), dtype=np.uint8)
     picture = place_picture(image, box_to_quad(1000, 500, 1040, 510))

@@ -50,7 +50,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
     for kind in KINDS:
         folder = tmp_path_factory.mktemp(kind)
         if kind == "reader":
-            save_resolved(ReaderConfig(photos=("/secret/place/streets",), hidden=16), folder / "config.json")
+            save_resolved(ReaderConfig(photos=("/secret/place/streets",), validation=("/secret/place/yard",), hidden=16), folder / "config.json")
         checkpoint, target = write_checkpoint(folder, kind), folder / "out" / f"{kind}.onnx"
         made[kind] = Exported(checkpoint, target, export_checkpoint(checkpoint, target, {"note": "a test"}))
     return made

@@ -1,17 +1,22 @@
 import itertools
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from openplate.dataset import load_dataset
+from openplate.detect import open as detect_open
+from openplate.engine import Network, open_network
 from openplate.export import agreement
-from openplate.export.agreement import Agreement, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
+from openplate.export.agreement import Agreement, Kind, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
+from openplate.read import reader
 from openplate.synthesize.crops import LabelledCrop
 from openplate.types import EngineReport
+from tests.conftest import label
 from tests.networks import CHARSET, constant_network, grey_reader, paint
 
 RUSSIAN = select(load_formats(), ["RU"])
@@ -77,8 +82,6 @@ def test_plates_found_by_both_by_one_and_by_none_are_told_apart(tmp_path: Path) 
 
 
 def test_data_sets_are_read_by_the_pipeline_with_either_file(tmp_path: Path, make_dataset) -> None:  # type: ignore[no-untyped-def]
-    from tests.conftest import label
-
     dataset = load_dataset(make_dataset([label("A123BC77")], [label(None)], [label("K456MH99", None)]))
     grey, blank = grey_reader(tmp_path / "a.onnx"), blank_reader(tmp_path / "b.onnx")
     (found,) = compare_on_data("reader", blank, blank, ["onnxruntime"], [dataset])
@@ -87,8 +90,31 @@ def test_data_sets_are_read_by_the_pipeline_with_either_file(tmp_path: Path, mak
     assert (found.on, found.total, found.right_before) == ("data sets", 2, 0)
 
 
+@pytest.mark.parametrize(("kind", "module"), [("reader", reader), ("detector", detect_open)])
+def test_file_before_computes_in_fp32_on_data_sets_and_all_else_by_default(  # type: ignore[no-untyped-def]
+    tmp_path: Path, make_dataset, monkeypatch: pytest.MonkeyPatch, kind: Kind, module: ModuleType
+) -> None:
+    opened: list[tuple[str, str]] = []
+
+    def open_and_note(path: Path, *, precision: str = "auto", **options: Any) -> Network:
+        opened.append((path.name, precision))
+        return open_network(path, precision=precision, **options)
+
+    monkeypatch.setattr(module, "open_network", open_and_note)
+    monkeypatch.setattr(agreement, "evaluate", lambda *_, **__: opened.append(("evaluate", "")) or SimpleNamespace(images=()))
+    row = [[3, *box_to_quad(0, 0, 30, 10).ravel()]]
+    before, after = (
+        grey_reader(tmp_path / name) if kind == "reader" else constant_network(tmp_path / name, ("n", "h", "w", 3), row, DETECTOR)
+        for name in ("a.onnx", "b.onnx")
+    )
+    compare_on_data(kind, before, after, ["openvino"], [load_dataset(make_dataset([label("A123BC77")]))])
+    # The last one that was opened before measuring is the one that is measured.
+    measured = [opened[at - 1] for at, (name, _) in enumerate(opened) if name == "evaluate"]
+    assert measured == [("a.onnx", "fp32"), ("b.onnx", "auto")]
+
+
 def test_detections_that_find_no_plate_are_counted_for_either_file(tmp_path: Path, make_dataset) -> None:  # type: ignore[no-untyped-def]
-    from tests.conftest import BOX, label
+    from tests.conftest import BOX
 
     def detector(name: str, *boxes: tuple[float, float, float, float]) -> Path:
         # The pictures of 200 × 100 px are seen at twice their size.

@@ -1,6 +1,7 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ import torch
 from openplate.charset import CHARACTERS
 from openplate.detect.detector import Detector
 from openplate.engine import open_network
-from openplate.errors import ConfigError, WeightsError
+from openplate.errors import ConfigError, FormatError, WeightsError
 from openplate.export import export_checkpoint
 from openplate.export import onnx as export
-from openplate.export.onnx import TOLERANCE, build_network, halve_weights, training_summary, write_metadata
+from openplate.export.onnx import TOLERANCE, build_network, halve_weights, training_formats, training_summary, write_metadata
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
 from openplate.read.reader import Reader
@@ -51,7 +52,7 @@ def test_file_says_what_it_is_in_both_engines(exported: dict[str, Exported], kin
 
 def test_summary_of_the_training_names_data_sets_without_their_folders(exported: dict[str, Exported]) -> None:
     training = json.loads(open_network(exported["reader"].target).metadata["openplate.training"])
-    assert training["photos"] == ["streets"]
+    assert (training["photos"], training["validation"]) == (["streets"], ["yard"])
     assert (training["hidden"], training["loop"]["steps"]) == (16, 8000)
     assert training_summary(exported["detector"].checkpoint.parent) == "unknown"
 
@@ -192,3 +193,26 @@ def test_metadata_is_added_to_what_is_there(exported: dict[str, Exported], tmp_p
     write_metadata(path, {"note": "another", "slope": "1.5"})
     metadata = open_network(path, engine="onnxruntime").metadata
     assert (metadata["openplate.note"], metadata["openplate.slope"], metadata["openplate.kind"]) == ("another", "1.5", "straightener")
+
+
+def test_formats_are_those_that_the_file_was_trained_on(exported: dict[str, Exported], tmp_path: Path) -> None:
+    known = load_formats()
+    path = tmp_path / "r.onnx"
+    path.write_bytes(exported["detector"].target.read_bytes())
+    assert training_formats(path, known) == known  # it says nothing
+    write_metadata(path, {"training": json.dumps({"countries": ["ru", "kz"], "formats": []})})
+    assert [f.code for f in training_formats(path, known)] == ["RU", "KZ"]
+    write_metadata(path, {"training": json.dumps({"countries": ["xx"]})})
+    with pytest.raises(FormatError, match="name their folder with --formats"):
+        training_formats(path, known)
+
+
+def test_file_trained_with_folders_of_formats_needs_them_though_it_names_no_country(exported: dict[str, Exported], tmp_path: Path) -> None:
+    known = load_formats()
+    path = tmp_path / "r.onnx"
+    path.write_bytes(exported["detector"].target.read_bytes())
+    write_metadata(path, {"training": json.dumps({"countries": [], "formats": ["more/formats"]})})
+    with pytest.raises(FormatError, match="trained on further formats, those of more/formats; name their folder with --formats"):
+        training_formats(path, known)
+    more = (*known, replace(known[0], code="XY"))
+    assert training_formats(path, more) == more

@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -6,14 +7,17 @@ import numpy as np
 import pytest
 
 from openplate import pipeline, weights
+from openplate.charset import CHARACTERS
 from openplate.engine import open_network
-from openplate.errors import WeightsError
+from openplate.errors import FormatError, WeightsError
 from openplate.export import ship
 from openplate.export.onnx import write_metadata
 from openplate.export.ship import calibrate_reader, reference_inputs, ship_network
-from openplate.formats import load_formats, select
+from openplate.formats import Format, load_formats, select
+from openplate.pipeline import Options, Pipeline
 from openplate.read.reader import Reader
 from openplate.selftest import selftest
+from openplate.synthesize.crops import draw_crops
 from tests.conftest import label
 from tests.export.conftest import Exported
 
@@ -49,6 +53,58 @@ def test_calibration_uses_the_held_out_fifth_of_photos(exported: dict[str, Expor
     shutil.copyfile(exported["reader"].target, path)
     folder = make_dataset(*[[label(f"A{i}", None)] for i in range(6)])
     assert calibrate_reader(path, [folder], crops=3).readings == 3 + 2
+
+
+def further_formats(folder: Path) -> Path:
+    """A folder with the format of one country that the package does not have: four digits."""
+    folder.mkdir()
+    row = '[{ baseline_mm = 95, fields = [{ text = "{d*4}", height_mm = 80, width_mm = 47, pitch_mm = 55 }] }]'
+    lines = ['country = "XY"', 'name = "Somewhere"', 'characters = "가"', "", "[[types]]", 'id = "car"', 'title = "cars"', "weight = 1.0"]
+    lines += ["size_mm = [520, 110]", 'colours = [["#ffffff", "#101010"]]', 'glyphs = "din"', f"rows = {row}"]
+    (folder / "xy.toml").write_text("\n".join(lines), encoding="utf8")
+    return folder
+
+
+def test_reader_of_further_formats_is_calibrated_on_their_plates_and_reads_them(
+    exported: dict[str, Exported], tmp_path: Path, make_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, formats = tmp_path / "reader.onnx", further_formats(tmp_path / "formats")
+    shutil.copyfile(exported["reader"].target, path)
+    summary = json.dumps({"countries": ["XY", "RU"], "formats": ["formats"]})
+    write_metadata(path, {"training": summary, "characters": CHARACTERS[:-1] + "가"})
+    before = path.read_bytes()
+    with pytest.raises(FormatError, match="trained on further formats, those of formats; name their folder with --formats"):
+        calibrate_reader(path, crops=3)
+    assert path.read_bytes() == before
+    drawn: list[tuple[str, ...]] = []
+    read: list[tuple[str, ...]] = []
+
+    def draw(formats: tuple[Format, ...], *arguments: object) -> object:
+        drawn.append(tuple(f.code for f in formats))
+        return draw_crops(select(formats, ["RU"]), *arguments)  # type: ignore[arg-type]
+
+    def make_pipeline(options: Options) -> Pipeline:
+        read.append(tuple(options.formats))
+        return Pipeline(options)
+
+    monkeypatch.setattr(ship, "draw_crops", draw)
+    monkeypatch.setattr(ship, "Pipeline", make_pipeline)
+    photos = make_dataset([label("가123", None)])  # the first is held out, and of a character that only this reader has
+    assert calibrate_reader(path, [photos], 3, [formats]).readings == 3 + 1
+    assert drawn == [("XY", "RU")] * 3
+    assert read == [(str(formats),)]
+
+
+@pytest.mark.usefixtures("few_formats")
+def test_calibration_says_on_stderr_what_it_does(
+    exported: dict[str, Exported], tmp_path: Path, make_dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "reader.onnx"
+    shutil.copyfile(exported["reader"].target, path)
+    calibrate_reader(path, [make_dataset([label("A1", None)])], crops=3)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == ["calibrating on drawn plates", "calibrating on photos"]
 
 
 def test_calibrating_what_is_no_reader_gives_error_and_leaves_the_file(exported: dict[str, Exported], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from openplate.geometry import box_to_quad, quad_to_box
-from openplate.synthesize.photos import load_patches, load_photos, paint_over
+from openplate.synthesize.photos import TextCounts, count_texts, load_patches, load_photos, paint_over
 from tests.conftest import label
 
 LEANING = {"text": "а123вс77", "country": "RU", "quad": [[50, 40], [130, 42], [130, 60], [50, 58]]}
@@ -23,6 +23,26 @@ def test_patches_are_held_out_with_their_images(make_dataset: Callable[..., Path
     folder = make_dataset(*[[label(f"A{i}", None)] for i in range(7)])
     assert [patch.text for patch in load_patches([folder], held_out=True)] == ["A0", "A5"]
     assert [patch.text for patch in load_patches([folder], held_out=False)] == ["A1", "A2", "A3", "A4", "A6"]
+
+
+def test_all_images_are_given_where_no_part_is_asked_for(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset(*[[label(f"A{i}", None)] for i in range(3)], [label("A3")])
+    assert [patch.text for patch in load_patches([folder], held_out=None)] == ["A0", "A1", "A2"]
+    assert [photo.texts for photo in load_photos([folder], held_out=None)] == [("A3",)]
+
+
+def test_texts_too_long_or_of_separators_alone_are_no_patches(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([{**LEANING, "text": text} for text in ("A23456789012", "A234567890123", " - ", "A-234 567 890-12")])
+    assert [patch.text for patch in load_patches([folder], held_out=True)] == ["A23456789012", "A23456789012"]
+
+
+def test_texts_are_counted_by_why_they_are_left_out(make_dataset: Callable[..., Path]) -> None:
+    texts = ("A1", "A?!", "A?", "A234567890123", "-", None)
+    folder = make_dataset([label("A1"), *({**LEANING, "text": text, "country": "X"} for text in texts)], [label("A1", None)], [label("A2", None)])
+    assert count_texts([folder], held_out=True) == TextCounts(used=1, outside=2, upright=1, long=1, characters="?!")
+    assert count_texts([folder], held_out=False) == TextCounts(used=2, outside=0, upright=0, long=0, characters="")
+    assert count_texts([folder], held_out=None).total == 7
+    assert count_texts([folder], held_out=True, characters="A1?!") == TextCounts(used=3, outside=1, upright=1, long=0, characters="234567890")
 
 
 def test_photo_is_shrunk_with_its_quads_and_crops_are_no_photos(make_dataset: Callable[..., Path]) -> None:

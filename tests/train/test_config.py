@@ -1,11 +1,22 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from openplate.errors import ConfigError
-from openplate.train.config import DetectorConfig, EndToEndConfig, LoopConfig, ReaderConfig, StraightenerConfig, load_config, save_resolved
+from openplate.train.config import (
+    DetectorConfig,
+    EndToEndConfig,
+    LoopConfig,
+    ReaderConfig,
+    StraightenerConfig,
+    build,
+    check_sources,
+    load_config,
+    save_resolved,
+)
 from openplate.train.networks.readers import READERS
 
 
@@ -96,6 +107,25 @@ def test_every_number_of_a_config_has_a_range(tmp_path: Path, kind: type[ReaderC
                 load_config(write(tmp_path, f"{field.name} = -1000000"), kind)
 
 
+def test_documentation_lists_every_number_s_range() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf8")
+    table = document.split("| a number must be | keys |\n|---|---|\n")[1].split("\n\n")[0]
+    listed = {
+        key: expected for expected, keys in (row.strip("| ").split(" | ") for row in table.splitlines()) for key in keys.strip("`").split("`, `")
+    }
+    known = {
+        (f"loop.{field.name}" if kind is LoopConfig else field.name): field.name
+        for kind in (LoopConfig, ReaderConfig, DetectorConfig, StraightenerConfig, EndToEndConfig)
+        for field in dataclasses.fields(kind)
+        if field.type in ("int", "float")
+    }
+    assert set(listed) == set(known)
+    for key, name in known.items():
+        kind = next(k for k in (LoopConfig, ReaderConfig, DetectorConfig, EndToEndConfig) if name in {field.name for field in dataclasses.fields(k)})
+        with pytest.raises(ConfigError, match=f"{name}: expected (a number )?{listed[key]}, got"):
+            build(kind, {name: -1000001}, "here")
+
+
 def test_shares_at_their_ends_are_allowed(tmp_path: Path) -> None:
     text = "real_share = 0.9\nempty_share = 0.1\ndifficulty = 1\nstart_difficulty = 0\neasy_steps = 0"
     config = load_config(write(tmp_path, text), ReaderConfig)
@@ -119,6 +149,27 @@ def test_resolved_config_holds_the_defaults_too(tmp_path: Path) -> None:
     save_resolved(ReaderConfig(hidden=64, countries=("ru",)), tmp_path / "config.json")
     saved = json.loads((tmp_path / "config.json").read_text())
     assert (saved["hidden"], saved["countries"], saved["width"], saved["loop"]["steps"]) == (64, ["ru"], 1.0, 8000)
+
+
+def test_resolved_config_of_before_is_whole_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config.json"
+    save_resolved(ReaderConfig(hidden=64), path)
+    before, opened = path.read_bytes(), Path.open
+
+    def full(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        file = opened(path, mode, *arguments, **named)
+        if "w" in mode:
+            file.write(b"{" if "b" in mode else "{")
+            file.close()
+            raise OSError(28, "No space left on device")
+        return file
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        save_resolved(ReaderConfig(hidden=32), path)
+    assert path.read_bytes() == before
+    save_resolved(ReaderConfig(hidden=64), path)  # nothing has to be written
+    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_changes_are_made_after_the_file(tmp_path: Path) -> None:
@@ -153,6 +204,28 @@ def test_configs_of_the_repository_are_valid(file: Path) -> None:
     kind = {"reader": ReaderConfig, "detector": DetectorConfig, "straightener": StraightenerConfig}.get(file.stem.partition("-")[0])
     if kind is not None:
         assert load_config(file, kind) != kind()
+
+
+@pytest.mark.parametrize(
+    ("photos", "validation", "message"),
+    [
+        ("there", "nowhere", "validation: expected data sets, found no labels.jsonl in nowhere; fetch or convert them"),
+        ("there", "there/../there", "validation: expected other data sets than those of photos, got there/../there in both"),
+        ("nowhere", "there", "photos: expected data sets, found no labels.jsonl in nowhere"),
+    ],
+)
+def test_data_sets_to_validate_on_are_checked_as_photos_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: str, validation: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("there", "there/val"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "labels.jsonl").touch()
+    with pytest.raises(ConfigError) as caught:
+        check_sources(ReaderConfig(photos=(photos,), validation=(validation,)))
+    assert str(caught.value).startswith(message)
+    check_sources(load_config(write(tmp_path, 'photos = ["there"]\nvalidation = ["there/val"]'), ReaderConfig))
+    check_sources(DetectorConfig(photos=("there",)))
 
 
 def test_every_reader_network_has_a_config() -> None:

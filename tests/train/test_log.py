@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,31 @@ def test_row_that_a_full_disk_cut_is_dropped(tmp_path: Path, cut: str) -> None:
     (tmp_path / "log.csv").write_text(ROWS.removesuffix("6,1,0.3\n") + cut)
     truncate_log(tmp_path / "log.csv", 6)
     assert (tmp_path / "log.csv").read_text().splitlines() == ROWS.splitlines()[:3]
+
+
+def test_heading_that_a_full_disk_cut_is_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,lo")
+    truncate_log(tmp_path / "log.csv", 6)
+    assert (tmp_path / "log.csv").read_bytes() == b""
+
+
+def test_log_is_written_beside_and_replaced_and_only_when_rows_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = tmp_path / "log.csv", Path.open
+    path.write_text(ROWS)
+
+    def full(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        file = opened(path, mode, *arguments, **named)
+        if "w" in mode:
+            file.close()  # it is empty now
+            raise OSError(28, "No space left on device")
+        return file
+
+    monkeypatch.setattr(Path, "open", full)
+    RunLog(tmp_path, 6)
+    with pytest.raises(OpenPlateError, match=r"log\.csv: cannot be written: No space left on device"):
+        RunLog(tmp_path, 4)
+    assert path.read_text() == ROWS
+    assert [file.name for file in tmp_path.iterdir()] == ["log.csv"]
 
 
 def test_disk_that_is_full_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

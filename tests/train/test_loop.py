@@ -1,6 +1,6 @@
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from openplate.errors import ConfigError, OpenPlateError, WeightsError
+from openplate.errors import ConfigError, DatasetError, OpenPlateError, WeightsError
 from openplate.train.config import LoopConfig, ReaderConfig
 from openplate.train.loop import Batch, learning_rate, settle, train
+from openplate.train.reader import ReaderTask
+from tests.conftest import label
 from tests.train.conftest import TinyTask
 
 pytestmark = pytest.mark.usefixtures("curves")
@@ -119,6 +121,94 @@ def test_resumed_training_equals_an_unbroken_one_bit_for_bit(tmp_path: Path, tin
     assert_same(whole, parts)
     assert_same(state(tmp_path / "whole/best.pt"), state(tmp_path / "parts/best.pt"))
     assert (tmp_path / "whole/log.csv").read_text() == (tmp_path / "parts/log.csv").read_text()
+
+
+@pytest.mark.usefixtures("draw_in_thread")
+@pytest.mark.parametrize("stops", [(3,), (1, 5)])
+def test_reader_that_is_resumed_in_the_midst_of_a_shard_equals_an_unbroken_one_bit_for_bit(
+    tmp_path: Path, make_dataset: Callable[..., Path], stops: tuple[int, ...]
+) -> None:
+    photos = make_dataset(*[[label(f"A{i}", None)] for i in range(6)])
+    # A shard of four crops lasts two batches, twice: the first one four steps: two a pass.
+    loop = LoopConfig(steps=6, batch=2, validate_every=3, warmup_steps=2, seed=3)
+    config = ReaderConfig(
+        loop=loop, countries=("ru",), photos=(str(photos),), width=0.25, hidden=8, shard=4, real_share=0.4, easy_steps=4, validation_crops=3
+    )
+    train(ReaderTask(config), loop, config, tmp_path / "whole")
+    for stop in (*stops, None):
+        train(ReaderTask(config), loop, config, tmp_path / "parts", stop_after=stop)
+    assert state(tmp_path / "parts/last.pt")["step"] == 6
+    for name in ("last.pt", "best.pt"):
+        assert_same(state(tmp_path / "whole" / name), state(tmp_path / "parts" / name))
+    assert (tmp_path / "whole/log.csv").read_text() == (tmp_path / "parts/log.csv").read_text()
+
+
+@pytest.fixture
+def of_a_run(tmp_path: Path, tiny: LoopConfig) -> ReaderConfig:
+    """The config of a run in `tmp_path` that was interrupted after its first step."""
+    config = ReaderConfig(loop=tiny, countries=("RU",), photos=("a",))
+    train(TinyTask(), tiny, config, tmp_path, stop_after=1)
+    return config
+
+
+def test_what_differs_from_the_run_so_far_is_said_when_it_goes_on(
+    tmp_path: Path, tiny: LoopConfig, of_a_run: ReaderConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = replace(tiny, seed=4, batch=16, drawers=5, checkpoint_minutes=9.0, start_from="base.pt")
+    other = replace(of_a_run, loop=loop, shard=640, passes=1, photos=("a", "b"), countries=())
+    train(TinyTask(), loop, other, tmp_path, stop_after=2)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "goes on" in line]
+    assert line == (
+        f"goes on from {tmp_path / 'last.pt'}, and not as an unbroken run would: loop.batch was 8, now it is 16; loop.seed was 3, now it is 4; "
+        "countries was ['RU'], now it is []; photos was ['a'], now it is ['a', 'b']; shard was 12800, now it is 640; passes was 2, now it is 1"
+    )
+    train(TinyTask(), loop, other, tmp_path, stop_after=3)
+    assert "goes on" not in capsys.readouterr().err, "it is the run so far by now"
+
+
+def test_nothing_is_said_where_a_run_goes_on_as_it_began_or_has_ended(
+    tmp_path: Path, tiny: LoopConfig, of_a_run: ReaderConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = replace(tiny, drawers=2, tensorboard=False)
+    train(TinyTask(), loop, replace(of_a_run, loop=loop), tmp_path)
+    train(TinyTask(), replace(tiny, seed=9), replace(of_a_run, loop=replace(tiny, seed=9)), tmp_path)
+    assert "goes on" not in capsys.readouterr().err
+
+
+def test_older_checkpoint_without_its_config_goes_on_and_nothing_is_said(
+    tmp_path: Path, tiny: LoopConfig, of_a_run: ReaderConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = state(tmp_path / "last.pt")
+    del older["config"]
+    torch.save(older, tmp_path / "last.pt")
+    train(TinyTask(), replace(tiny, seed=9), replace(of_a_run, loop=replace(tiny, seed=9)), tmp_path)
+    assert "goes on" not in capsys.readouterr().err
+    assert state(tmp_path / "last.pt")["step"] == 6
+
+
+def test_config_of_the_run_stays_out_of_the_best_checkpoint(tmp_path: Path, tiny: LoopConfig) -> None:
+    best = train(TinyTask(), tiny, ReaderConfig(loop=tiny, photos=("/secret/place/streets",)), tmp_path)
+    assert state(tmp_path / "last.pt")["config"]["photos"] == ["/secret/place/streets"]
+    assert b"secret" not in best.read_bytes()
+
+
+def test_task_says_of_its_data_before_anything_is_written(tmp_path: Path, tiny: LoopConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    class Describes(TinyTask):
+        def __init__(self, said: str | DatasetError) -> None:
+            super().__init__()
+            self.said = said
+
+        def describe_data(self) -> str:
+            if isinstance(self.said, DatasetError):
+                raise self.said
+            return self.said
+
+    with pytest.raises(DatasetError, match="none of 3"):
+        train(Describes(DatasetError("none of 3")), tiny, tiny, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train(Describes("2 of 3 are used"), tiny, tiny, tmp_path / "run", stop_after=1)
+    train(Describes(""), tiny, tiny, tmp_path / "run", stop_after=2)
+    assert capsys.readouterr().err.splitlines().count("2 of 3 are used") == 1
 
 
 def test_dropout_really_takes_part(tmp_path: Path, tiny: LoopConfig) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from openplate.charset import Charset
 from openplate.errors import ConfigError, DatasetError
-from openplate.synthesize.crops import LabelledCrop
+from openplate.synthesize.crops import LabelledCrop, Material
 from openplate.train import reader
 from openplate.train.config import LoopConfig, ReaderConfig
 from openplate.train.networks.residual import ResidualReader
@@ -41,13 +41,19 @@ def test_greedy_merges_repeats_and_drops_blanks(steps: str, text: str) -> None:
 
 def test_pairs_are_packed_with_padded_targets() -> None:
     crop = np.full((48, 192), 7, np.uint8)
-    shard = pack(iter([LabelledCrop(crop, "A1", 1), LabelledCrop(crop, "", 0), LabelledCrop(crop, "ABCDEFGHIJKLM", None)]), 3, CHARSET)
+    shard = pack(iter([LabelledCrop(crop, "A1", 1), LabelledCrop(crop, "", 0), LabelledCrop(crop, "ABCDEFGHIJKL", None)]), 3, CHARSET)
     assert shard["crops"].shape == (3, 48, 192) and (shard["crops"] == 7).all()
-    assert shard["lengths"].tolist() == [2, 0, 12]  # at most twelve characters
+    assert shard["lengths"].tolist() == [2, 0, 12]
     assert shard["first_lines"].tolist() == [1, 0, -1]
     # Digits have the ids 1 to 10, letters go on from 11; 0 is the blank.
     assert shard["targets"][0].tolist() == [11, 2] + [0] * 10
     assert shard["targets"][2].tolist() == list(range(11, 23))
+
+
+def test_text_of_more_than_twelve_characters_is_not_cut_to_be_learned() -> None:
+    long = LabelledCrop(np.zeros((48, 192), np.uint8), "ABCDEFGHIJKLM", None)
+    with pytest.raises(ValueError, match="expected a text of at most 12 characters, got 'ABCDEFGHIJKLM'"):
+        pack(iter([long]), 1, CHARSET)
 
 
 def test_each_line_must_be_written_by_its_own_row() -> None:
@@ -240,6 +246,110 @@ def test_network_and_transformer_of_the_config_are_built_and_named_in_the_checkp
     task = ReaderTask(replace(atlantis, transformer=True))
     assert isinstance(task.network, Transformed) and isinstance(task.network.reader, ResidualReader)
     assert task.settings == {"characters": CHARSET.characters + "あい", "network": "residual", "transformer": True, "width": 0.25, "hidden": 8}
+
+
+TILTED = [[50, 40], [130, 42], [130, 60], [50, 58]]
+
+
+def tilted(text: str) -> dict[str, Any]:
+    return {**label(text), "quad": TILTED}
+
+
+def test_start_says_how_many_texts_are_trained_on_and_why_others_are_not(make_dataset: Callable[..., Path]) -> None:
+    held_out = [tilted("A0")]
+    folder = make_dataset(
+        held_out, [tilted("A1"), tilted("жд7"), label("A2")], [tilted("д3")], [tilted("ABCDEFGHIJKLM"), tilted("-")], [label("A4", None)]
+    )
+    task = ReaderTask(replace(SMALL, photos=(str(folder),)))
+    # Seven plates outside the first image, one of them without a text. Д is on two of them, Ж on one.
+    assert task.describe_data() == (
+        "photos: 2 of 6 plates with a text are trained on; left out: 2 with characters outside the charset (Д Ж), "
+        "1 with an upright box instead of corners, 1 with more than 12 characters; every fifth image is held out"
+    )
+
+
+def test_start_says_nothing_more_where_every_text_is_used_and_nothing_without_data_sets(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset(*[[tilted(f"A{i}")] for i in range(6)])
+    config = replace(SMALL, photos=(str(folder),))
+    assert ReaderTask(config).describe_data() == "photos: 4 of 4 plates with a text are trained on; every fifth image is held out"
+    assert ReaderTask(replace(config, real_share=0.0)).describe_data() == ""
+    assert ReaderTask(SMALL).describe_data() == ""
+
+
+def test_only_the_most_frequent_characters_outside_the_charset_are_named(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([], [tilted("A1"), tilted("あいうえおかきくけこ"), tilted("いういう"), tilted("い")])
+    assert (
+        "left out: 3 with characters outside the charset (い う あ え お か き く …)"
+        in ReaderTask(replace(SMALL, photos=(str(folder),))).describe_data()
+    )
+
+
+def test_data_sets_of_which_no_text_can_be_used_give_error_that_says_what_to_do(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset([], [label("A1")], [tilted("あ7")], [label("A2")])
+    task = ReaderTask(replace(SMALL, photos=(str(folder),)))
+    with pytest.raises(DatasetError) as caught:
+        task.describe_data()
+    assert str(caught.value) == (
+        f"photos: none of 3 plates with a text in {folder} can be trained on: 1 with characters outside the charset (あ), "
+        "2 with an upright box instead of corners; declare the characters in a format file with `characters` and name its folder in formats "
+        "(docs/formats.md), label the four corners of plates (docs/datasets.md), or set real_share = 0 to take nothing but places without a plate "
+        "from these photos"
+    )
+
+
+def test_declared_characters_make_their_texts_usable(make_dataset: Callable[..., Path], atlantis: ReaderConfig) -> None:
+    folder = make_dataset([], [tilted("あ7")], [tilted("う7")])
+    said = ReaderTask(replace(atlantis, photos=(str(folder),))).describe_data()
+    assert said.startswith("photos: 1 of 2 plates with a text are trained on; left out: 1 with characters outside the charset (う);")
+
+
+@pytest.fixture
+def two_sides(make_dataset: Callable[..., Path]) -> ReaderConfig:
+    """Six images to train on, two to validate on."""
+    train = make_dataset(*[[tilted(f"A{i}")] for i in range(6)], name="train")
+    side = make_dataset([tilted("B1")], [label("B2"), tilted("B3")], name="val")
+    return replace(SMALL, photos=(str(train),), validation=(str(side),))
+
+
+def test_data_sets_named_to_validate_on_are_taken_whole_and_all_photos_trained_on(two_sides: ReaderConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def mix(formats: object, material: Material, *_: float) -> Iterator[LabelledCrop]:
+        seen.append([patch.text for patch in material.patches])
+        return iter([])
+
+    task = ReaderTask(two_sides)
+    task.validate(Says("_"))
+    real = task._validation["real"]
+    assert [CHARSET.decode(int(i) for i in row) for row in real["targets"]] == ["B1", "B3"]
+    monkeypatch.setattr(reader, "mix_crops", mix)
+    for config in (two_sides, replace(two_sides, validation=())):
+        DrawReaderShard(config)(0)
+    assert seen == [["A0", "A1", "A2", "A3", "A4", "A5"], ["A1", "A2", "A3", "A4"]]
+    assert task.describe_data() == (
+        "photos: 6 of 6 plates with a text are trained on\n"
+        "validation: 2 of 3 plates with a text are validated on; left out: 1 with an upright box instead of corners"
+    )
+
+
+def test_every_fifth_image_is_validated_on_where_no_data_sets_are_named_for_it(two_sides: ReaderConfig) -> None:
+    task = ReaderTask(replace(two_sides, validation=()))
+    task.validate(Says("_"))
+    assert [CHARSET.decode(int(i) for i in row) for row in task._validation["real"]["targets"]] == ["A0", "A5"]
+
+
+@pytest.mark.parametrize(
+    ("plates", "said"),
+    [
+        ([label("A1")], "found 1 in {}: 1 with an upright box instead of corners; label the four corners of plates"),
+        ([label(None)], "found 0 in {}; label some, or leave validation out"),
+    ],
+)
+def test_validation_without_a_text_that_can_be_read_gives_error(make_dataset: Callable[..., Path], plates: list[dict[str, Any]], said: str) -> None:
+    folder = make_dataset(plates)
+    with pytest.raises(DatasetError) as caught:
+        ReaderTask(replace(SMALL, validation=(str(folder),))).describe_data()
+    assert str(caught.value).startswith("validation: expected plates with a text to validate on, " + said.format(folder))
 
 
 def test_data_set_without_anything_to_train_on_gives_error(make_dataset: Callable[..., Path]) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from openplate.errors import OpenPlateError
-from openplate.evaluate.bench import JSON_VERSION, Case, pipeline_table, setups, side_by_side
+from openplate.evaluate.bench import JSON_VERSION, Case, Setup, pipeline_table, setups, side_by_side
 from openplate.evaluate.bench import bench as measure
-from openplate.evaluate.bench_network import bench_networks, network_setups, network_table
+from openplate.evaluate.bench_network import NetworkSetup, bench_networks, network_setups, network_table
 from openplate.sources import write_image
+
+S = TypeVar("S", Setup, NetworkSetup)
 
 _SCENE_PX = (1920, 1080)
 _PHOTO_NOTE = "milliseconds a photo: median (95th percentile); imdecode is OpenCV decoding the same bytes, ratio is total / imdecode"
@@ -75,7 +78,7 @@ def bench(
         facts = network_facts(networks[0], name, note)
     if networks:
         wanted = network_setups(networks, engines, precisions, threads, batches, device=device, size=_size(size))
-        found = bench_networks(wanted, runs=runs, warm_up=warm_up)
+        found = bench_networks(_told([(Path(setup.network).name, setup) for setup in wanted]), runs=runs, warm_up=warm_up)
         _print([o.as_json() for o in found], network_table(found), _NETWORK_NOTE, as_json)
         failed = any(o.error for o in found)
         if store and facts:
@@ -86,8 +89,14 @@ def bench(
             raise click.UsageError("--size belongs to a MODEL.onnx")
         chosen = setups(engines or ["auto"], precisions or ["auto"], threads, batches, device=device, detector=detector, reader=reader)
         with tempfile.TemporaryDirectory() as folder:
+            if not paths:
+                click.echo("drawing two streets", err=True)
             cases = [_case(paths)] if paths else draw_cases(Path(folder))
-            outcomes = measure(chosen, cases, runs=runs, warm_up=warm_up)
+            rows = [(case, setup) for case in cases for setup in chosen]
+            told = _told([(case.name, setup) for case, setup in rows])
+            outcomes = [
+                outcome for (case, _), setup in zip(rows, told, strict=True) for outcome in measure([setup], [case], runs=runs, warm_up=warm_up)
+            ]
         _print([o.as_json() for o in outcomes], pipeline_table(outcomes), _PHOTO_NOTE, as_json)
         failed = any(o.error for o in outcomes)
     if failed:
@@ -115,6 +124,14 @@ def draw_cases(folder: Path) -> list[Case]:
         write_image(path, image)
         cases.append(Case(f"drawn street, {len(plates)} plate{'s' * (len(plates) > 1)}", (path,)))
     return cases
+
+
+def _told(rows: Sequence[tuple[str, S]]) -> Iterator[S]:
+    """Each setup when it is its turn, after a line on stderr that says so; each comes with the name of what is measured."""
+    for number, (name, setup) in enumerate(rows, 1):
+        threads = f"{setup.threads} thread{'s' * (setup.threads > 1)}"
+        click.echo(f"measuring {number} of {len(rows)}: {name}, {setup.engine}, {setup.precision}, {threads}, batch {setup.batch}", err=True)
+        yield setup
 
 
 def _case(photos: Sequence[Path]) -> Case:

@@ -64,13 +64,17 @@ def convert(
     Example: openplate data convert CCPD2019 --from ccpd --to ccpd
     """
     from openplate.data.check import UNKNOWN_COUNTRY, charset_with
-    from openplate.data.convert import Settings
+    from openplate.data.convert import NothingSoundError, Settings
     from openplate.data.convert import convert as convert_source
     from openplate.data.kinds import KINDS as READERS
 
     settings = Settings(country.strip().upper() or UNKNOWN_COUNTRY, classes, charset_with(characters), link)
-    with _bar("converting") as step:
-        result = convert_source(source, READERS[kind], target, settings, step)
+    try:
+        with _bar("converting") as step:
+            result = convert_source(source, READERS[kind], target, settings, step)
+    except NothingSoundError as error:
+        _list(error.faults, "found", faults)
+        raise
     for one in result.written:
         click.echo(one.folder)
         click.echo(f"{one.folder}: {one.images:,} images, {one.plates:,} plates, {one.texts:,} of them with a text", err=True)
@@ -304,10 +308,12 @@ def fetch(ctx: click.Context, name: str | None, target: Path | None, accept_lice
     if not accept_licence:
         raise click.ClickException("the licence has to be accepted: read it, then run the command again with --accept-licence")
     try:
-        fetched = fetch_set(chosen, folder, keep_archives=keep_archives, progress=_download_lines())
+        fetched = fetch_set(chosen, folder, keep_archives=keep_archives, progress=_download_lines(), say=lambda line: click.echo(line, err=True))
     except OfflineError as error:
         click.echo(f"error: {error}", err=True)
         for file in chosen.files:
+            if (folder / file.name).exists():
+                continue
             size = "size not known" if file.size is None else f"{file.size:,} bytes"
             click.echo(f"would have fetched {file.url} ({size}) to {folder / file.name}", err=True)
         ctx.exit(1)
@@ -368,7 +374,14 @@ def _shares(text: str) -> dict[str, float]:
 
 
 def _finish(ctx: click.Context, faults: Sequence[Fault], verb: str, path: Path | None) -> None:
-    """List the faults on stderr, all of them in a file where one is asked for, and end with exit code 1 when there are any."""
+    """List the faults, and end with exit code 1 when there are any."""
+    _list(faults, verb, path)
+    if faults:
+        ctx.exit(1)
+
+
+def _list(faults: Sequence[Fault], verb: str, path: Path | None) -> None:
+    """List the faults on stderr, and all of them in a file where one is asked for."""
     for fault in faults[:SHOWN]:
         click.echo(f"error: {_one_line(fault)}", err=True)
     if len(faults) > SHOWN:
@@ -380,7 +393,6 @@ def _finish(ctx: click.Context, faults: Sequence[Fault], verb: str, path: Path |
             raise click.ClickException(f"{path}: cannot be written: {error.strerror or error}") from None
     if faults:
         click.echo(f"{len(faults):,} {'fault' if len(faults) == 1 else 'faults'} {verb}", err=True)
-        ctx.exit(1)
 
 
 def _one_line(fault: Fault) -> str:

@@ -1,4 +1,4 @@
-"""`openplate evaluate`: labelled data sets in; a table or JSON on stdout, a report page with every failure, talk on stderr."""
+"""`openplate evaluate`: labelled data sets in; a table or JSON on stdout, a report page with failures pictured, talk on stderr."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ M = TypeVar("M", bound=Measured)
 @click.command()
 @click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DATASET...")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object instead of a table.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a page (HTML) with every failure pictured.")
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a page (HTML) with the failures pictured, the first 200 of each kind."
+)
 @click.option("--part", type=click.Choice(["reader", "detector", "all"]), default="all", show_default=True, help="What to measure.")
 @click.option("--false-alarms", is_flag=True, help="Paint every labelled plate over and count the texts that are still read.")
 @click.option(

@@ -15,9 +15,17 @@ from openplate.errors import WeightsError
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; default: the checkpoint's name with .onnx.")
 @click.option("--int8", is_flag=True, help="Readers and detectors: write NAME.int8.onnx too, calibrated, measured, and held to limits.")
 @click.option("--drawn", type=click.IntRange(min=1), help="--int8: drawn crops (scenes) that measure it. Default: 20000 (detectors: 400).")
-@click.option("--data", multiple=True, type=click.Path(path_type=Path, file_okay=False), help="--int8: labelled data sets to measure on. Repeatable.")
 @click.option(
-    "--formats", multiple=True, type=click.Path(path_type=Path, file_okay=False), help="--int8: folders with further format files. Repeatable."
+    "--data",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="--int8: labelled data sets to measure on, none of --photos. Repeatable.",
+)
+@click.option(
+    "--formats",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="--calibrate, --int8: folders with the further format files that training had. Repeatable.",
 )
 @click.option("--any-speed", is_flag=True, help="--int8: write the file though it is too slow here, for another processor.")
 @click.option(
@@ -53,6 +61,11 @@ def export(
     """
     if ship and int8:
         raise click.UsageError("--ship is for the floating point file: run it without --int8; the INT8 file can be shipped when it is there")
+    if int8 and photos and data:
+        from openplate.dataset import load_dataset
+        from openplate.export.int8 import check_apart
+
+        check_apart(photos, [load_dataset(folder) for folder in data])  # now, and not when the confidence is fitted
     if checkpoint.suffix.lower() == ".onnx":
         if ship:
             if out or calibrate:
@@ -66,7 +79,7 @@ def export(
         target = out or checkpoint.with_suffix(".int8.onnx")
         _write_int8(checkpoint, target, drawn, data, formats, any_speed, photos)
         if calibrate:
-            _calibrate(target, photos)
+            _calibrate(target, photos, formats)
         click.echo(target)
         return
 
@@ -87,14 +100,14 @@ def export(
         for engine, difference in write(checkpoint, written).items():
             click.echo(f"{engine}: largest difference from PyTorch {difference:.2g}", err=True)
         if calibrate:
-            _calibrate(written, photos)
+            _calibrate(written, photos, formats)
         elif kind == "reader":
             click.echo("its confidences are as the network gives them: --calibrate makes probabilities of them", err=True)
         if int8:
             quantised = written.with_suffix(".int8.onnx")
             _write_int8(written, quantised, drawn, data, formats, any_speed, photos)
             if calibrate:
-                _calibrate(quantised, photos)
+                _calibrate(quantised, photos, formats)
             written.replace(target)
             quantised.replace(target.with_suffix(".int8.onnx"))
     if ship:
@@ -104,10 +117,10 @@ def export(
         click.echo(target.with_suffix(".int8.onnx"))
 
 
-def _calibrate(path: Path, photos: tuple[Path, ...]) -> None:
+def _calibrate(path: Path, photos: tuple[Path, ...], formats: tuple[Path, ...]) -> None:
     from openplate.export.ship import calibrate_reader
 
-    result = calibrate_reader(path, photos)
+    result = calibrate_reader(path, photos, formats=formats)
     click.echo(f"calibrated on {result.readings} readings: expected error {result.error_before:.4f} → {result.error_after:.4f}", err=True)
 
 

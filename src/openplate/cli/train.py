@@ -29,7 +29,7 @@ _INTERRUPTED = 130
 def train(ctx: click.Context, network: str, config: Path, out: Path | None, weights: Path | None, changes: tuple[str, ...]) -> None:
     """Train NETWORK as CONFIG says; the folder gets config.json, log.csv, curves.png, last.pt and best.pt.
 
-    Interrupt it at any time: the same command goes on from the last checkpoint, as if it had never stopped.
+    Interrupt it at any time: the same command goes on from the last checkpoint, as if it had never stopped (to the last bit on the CPU).
 
     \b
     Example: openplate train reader configs/reader.toml

@@ -54,6 +54,14 @@ class Conversion:
     faults: tuple[Fault, ...]
 
 
+class NothingSoundError(DatasetError):
+    """Nothing of a source can be used; `faults` are all that were found until then."""
+
+    def __init__(self, message: str, faults: Sequence[Fault]) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
+
+
 @dataclass(slots=True)
 class _Side:
     """One data set while it is written: its name, its folder, and what it has got."""
@@ -90,17 +98,21 @@ def convert(
     all is written; what fails or is interrupted leaves nothing there. `progress` gets the pictures done and their number.
 
     Raises:
-        DatasetError: the source does not have the layout, nothing of it can be used, or `target` holds something or cannot be written.
+        NothingSoundError: nothing of the source can be used, and there are faults that say why.
+        DatasetError: the source does not have the layout or holds nothing, or `target` holds something or cannot be written.
 
     """
     source, target = Path(source), Path(target)
     faults: list[Fault] = []
     rows: list[Row] = []
-    for entry in read(source, Hints(settings.classes)):
-        if isinstance(entry, Fault):
-            faults.append(entry)
-        else:
-            rows.append(entry)
+    try:
+        for entry in read(source, Hints(settings.classes)):
+            if isinstance(entry, Fault):
+                faults.append(entry)
+            else:
+                rows.append(entry)
+    except DatasetError as error:
+        raise _nothing_sound(str(error), faults) from None
     with whole_folder(target) as building:
         with ExitStack() as stack:
             sides: dict[str, _Side] = {}
@@ -114,9 +126,16 @@ def convert(
                     faults.append(Fault(row.where, fault))
             used = [side for side in sides.values() if side.images]
             if not used:
-                first = f"; the first fault: {faults[0]}" if faults else ""
-                raise DatasetError(f"{source}: expected at least one labelled picture without a fault, found none{first}")
+                raise _nothing_sound(f"{source}: expected at least one labelled picture without a fault, found none", faults)
         return Conversion(_arrange(building, target, list(sides.values())), tuple(faults))
+
+
+def _nothing_sound(message: str, faults: Sequence[Fault]) -> DatasetError:
+    """The error that nothing can be used, with the faults found until then where there are any."""
+    if not faults:
+        return DatasetError(message)
+    count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults, the first"
+    return NothingSoundError(f"{message}; {count}: {faults[0]}", faults)
 
 
 def _opened(rows: Sequence[Row], progress: Callable[[int, int], None]) -> Iterator[tuple[Row, _Picture | str]]:

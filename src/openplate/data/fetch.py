@@ -6,6 +6,8 @@ import contextlib
 import errno
 import hashlib
 import json
+import lzma
+import re
 import shutil
 import socket
 import stat
@@ -13,16 +15,18 @@ import tarfile
 import time
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from email.message import Message
-from http.client import HTTPException, HTTPResponse
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from openplate import __version__
 from openplate.data.kinds import KINDS
@@ -37,9 +41,17 @@ _KEYS = {"name", "title", "kind", "licence", "licence_url", "credit", "page", "f
 _FILE_KEYS = {"url", "size", "sha256"}
 _CHUNK_BYTES = 2**20
 _TIMEOUT_S = 60.0
+"""For the next bytes of a connection that is there."""
+_CONNECT_TIMEOUT_S = 15.0
+"""For each address of a server: a firewall that drops packets says nothing."""
 _ATTEMPTS = 5
+_ATTEMPTS_SILENT = 2
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _AWAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ECONNREFUSED, errno.EADDRNOTAVAIL})
+_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError)
+"""What unpacking says of an archive that is damaged; RuntimeError: it is encrypted, or compressed in a way that is not known."""
+_LINKED_TAG = "X-Linked-Etag"
+"""huggingface.co states the SHA-256 of a large file in it, in the answer that leads to where the file lies."""
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 
 Progress = Callable[[int, int | None], None]
@@ -47,7 +59,7 @@ Progress = Callable[[int, int | None], None]
 
 
 class OfflineError(FetchError):
-    """The server of a public data set cannot be reached at all."""
+    """The server of a public data set cannot be reached: no network, a firewall, or a proxy that refuses; what an earlier run fetched stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +114,11 @@ def fetch(
     keep_archives: bool = False,
     progress: Callable[[RemoteFile], Progress] = lambda file: lambda done, total: None,
     wait: Callable[[float], None] = time.sleep,
+    say: Callable[[str], None] = lambda line: None,
 ) -> bool:
     """Download, verify and unpack a data set into `folder`, each archive into a folder of its name; goes on where an earlier run was broken off.
+
+    `say` gets a line for each file of which no checksum is known, with the one that was found.
 
     Returns:
         False when all of it was there already.
@@ -121,7 +136,7 @@ def fetch(
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        archives = [(file, download(file, folder / file.name, progress(file), wait)) for file in chosen.files]
+        archives = [(file, download(file, folder / file.name, progress(file), wait, say)) for file in chosen.files]
         for _, archive in archives:
             unpack(archive, folder / _stem(archive.name))
         known = [{"url": file.url, "size": archive.stat().st_size, "sha256": sha256_of(archive)} for file, archive in archives]
@@ -145,12 +160,20 @@ def fetch(
     return True
 
 
-def download(file: RemoteFile, target: Path, progress: Progress = lambda done, total: None, wait: Callable[[float], None] = time.sleep) -> Path:
+def download(
+    file: RemoteFile,
+    target: Path,
+    progress: Progress = lambda done, total: None,
+    wait: Callable[[float], None] = time.sleep,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
     """Download a file to `target` and verify its size and checksum; `target` appears when it is whole.
 
     What an earlier run left in `target.part` is gone on with by HTTP Range, if the server says that the file is still the same (If-Range with its ETag or
     date, RFC 9110); otherwise it starts anew. A broken connection or a passing error of the server is tried five times without progress, after 1, 2, 4
-    and 8 s.
+    and 8 s; a server that has not answered yet and cannot be reached is tried once, or twice when nothing at all comes back.
+
+    The checksum is the one of `file`, else the one that the server states; where there is neither, `say` gets a line with what was found.
 
     Raises:
         OfflineError: the server cannot be reached.
@@ -159,25 +182,27 @@ def download(file: RemoteFile, target: Path, progress: Progress = lambda done, t
 
     """
     if target.is_file():
-        _verify(file, target)
+        _verify(file, target, None, say)
         return target
     part = target.with_name(target.name + ".part")
-    failures, before = 0, _size(part)
+    failures, before, answered = 0, _size(part), False
     while True:
         try:
-            total = _receive(file, part, progress)
+            total, stated = _receive(file, part, progress)
         except _Broken as broken:
             failures = 1 if _size(part) > before else failures + 1
             before = _size(part)
-            if failures >= _ATTEMPTS:
-                raise FetchError(f"{file.url}: {broken}; {before:,} bytes stay in {part.name}, run the command again to go on") from None
+            answered = answered or not isinstance(broken, _Away)
+            if failures >= (_ATTEMPTS if answered else broken.attempts):
+                again = f"{before:,} bytes stay in {part.name}, run the command again to go on" if before else "run the command again later"
+                raise (OfflineError if isinstance(broken, _Away) else FetchError)(f"{file.url}: {broken}; {again}") from None
             wait(2.0 ** (failures - 1))
             continue
         if total is not None and _size(part) != total:
             _discard(part)
             raise FetchError(f"{file.url}: expected {total:,} bytes as the server said, got more; run the command again")
         break
-    _verify(file, part)
+    _verify(file, part, stated, say)
     part.replace(target)
     _tag_of(part).unlink(missing_ok=True)
     return target
@@ -201,8 +226,12 @@ def unpack(archive: Path, target: Path) -> None:
                 _unpack_tar(archive, building)
             else:
                 raise FetchError(f"{archive}: expected a zip or tar archive, got something else; delete it and run the command again")
-        except (zipfile.BadZipFile, tarfile.TarError, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
-            raise FetchError(f"{archive}: cannot be unpacked: {error}; delete it and run the command again") from None
+        except _DAMAGE as error:
+            raise _damaged(archive, error) from None
+        except OSError as error:
+            if error.errno not in (None, errno.EINVAL):  # the disk's fault; a damaged archive has no number, or sends the reader before its start
+                raise
+            raise _damaged(archive, error) from None
         (building / _UNPACKED).write_text(archive.name + "\n", encoding="utf8")
 
 
@@ -213,35 +242,80 @@ def sha256_of(path: Path) -> str:
 
 
 class _Broken(Exception):
-    """An attempt that may go better next time."""
+    """An attempt that may go better next time; `attempts` is how many are worth it."""
+
+    def __init__(self, message: str, attempts: int = _ATTEMPTS) -> None:
+        super().__init__(message)
+        self.attempts = attempts
 
 
-def _receive(file: RemoteFile, part: Path, progress: Progress) -> int | None:
-    """One attempt: ask for what is missing and append it to `part`; the file's whole size where the server said it."""
+class _Away(_Broken):
+    """An attempt that got no byte of an answer."""
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(_TIMEOUT_S)
+
+
+class _SafeConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(_TIMEOUT_S)
+
+
+class _Http(HTTPHandler):
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_Connection, req)
+
+
+class _Https(HTTPSHandler):
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_SafeConnection, req)
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows where a server leads, and keeps the SHA-256 that is stated on the way."""
+
+    stated: str | None = None
+
+    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str) -> Request | None:
+        self.stated = _stated_sha256(headers) or self.stated
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _receive(file: RemoteFile, part: Path, progress: Progress) -> tuple[int | None, str | None]:
+    """One attempt: ask for what is missing and append it to `part`; the file's whole size and its SHA-256 where the server said them."""
     have, tag = _size(part), _tag_of(part)
     headers = {"User-Agent": f"openplate/{__version__}", "Accept-Encoding": "identity"}
     validator = tag.read_text(encoding="latin-1") if tag.is_file() else ""
     if have and validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
+    redirects = _Redirects()
     try:
-        response = urlopen(Request(file.url, headers=headers), timeout=_TIMEOUT_S)
+        response = build_opener(redirects, _Http, _Https).open(Request(file.url, headers=headers), timeout=_CONNECT_TIMEOUT_S)
     except HTTPError as error:
         with error:
             if error.code == 416 and have:  # nothing is left to send, or the file is another
                 if have == _whole_size(error.headers):
-                    return have
+                    return have, redirects.stated
                 _discard(part)
                 raise _Broken("the server has another file now") from None
+            if error.code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                raise _Away(f"the server cannot be reached: the proxy answered {error.code} {error.reason}", 1) from None
             if error.code in _TRY_AGAIN:
                 raise _Broken(f"the server answered {error.code} {error.reason}") from None
             raise FetchError(f"{file.url}: expected the file, the server answered {error.code} {error.reason}") from None
     except URLError as error:
-        raise _unreachable(file, error.reason, started=have > 0) from None
-    except (OSError, HTTPException) as error:
+        raise _unreachable(error.reason) from None
+    except OSError as error:
+        raise _unreachable(error) from None
+    except HTTPException as error:
         raise _Broken(f"the connection broke: {error}") from None
     with response:
         assert isinstance(response, HTTPResponse)
-        return _append(file, response, part, have, progress)
+        return _append(file, response, part, have, progress), _stated_sha256(response.headers) or redirects.stated
 
 
 def _append(file: RemoteFile, response: HTTPResponse, part: Path, have: int, progress: Progress) -> int | None:
@@ -276,22 +350,35 @@ def _append(file: RemoteFile, response: HTTPResponse, part: Path, have: int, pro
     return total
 
 
-def _unreachable(file: RemoteFile, reason: object, *, started: bool) -> Exception:
-    away = isinstance(reason, socket.gaierror) or (isinstance(reason, OSError) and reason.errno in _AWAY)
-    if away and not started:
-        return OfflineError(f"{file.url}: the server cannot be reached: {reason}")
-    return _Broken(f"the server cannot be reached: {reason}")
+def _unreachable(reason: object) -> _Away:
+    attempts = _ATTEMPTS
+    if isinstance(reason, TimeoutError):
+        attempts = _ATTEMPTS_SILENT
+    elif isinstance(reason, OSError):  # a proxy that refuses is known by its words alone
+        refused = reason.errno in _AWAY or isinstance(reason, socket.gaierror) or str(reason).startswith("Tunnel connection failed")
+        attempts = 1 if refused else _ATTEMPTS
+    return _Away(f"the server cannot be reached: {reason}", attempts)
 
 
-def _verify(file: RemoteFile, path: Path) -> None:
-    """Compare a downloaded file with what is known of it; a wrong one is removed."""
+def _stated_sha256(headers: Message) -> str | None:
+    found = re.fullmatch(r'"?([0-9a-fA-F]{64})"?', (headers.get(_LINKED_TAG) or "").strip())
+    return found[1].lower() if found else None
+
+
+def _verify(file: RemoteFile, path: Path, stated: str | None, say: Callable[[str], None]) -> None:
+    """Compare a downloaded file with what is known of it, else with what its server stated; a wrong one is removed."""
     size = _size(path)
     if file.size is not None and size != file.size:
         _discard(path)
         raise FetchError(f"{file.url}: expected {file.size:,} bytes, got {size:,}; the file was removed, run the command again")
-    if file.sha256 is not None and (found := sha256_of(path)) != file.sha256.lower():
+    found = sha256_of(path)
+    expected = file.sha256.lower() if file.sha256 is not None else stated
+    if expected is None:
+        say(f"{file.name}: no checksum is known; SHA-256 found: {found}")
+    elif found != expected:
         _discard(path)
-        raise FetchError(f"{file.url}: expected SHA-256 {file.sha256}, got {found}; the file was removed, run the command again")
+        source = "" if file.sha256 is not None else " as the server said"
+        raise FetchError(f"{file.url}: expected SHA-256 {expected}{source}, got {found}; the file was removed, run the command again")
 
 
 def _whole_size(headers: Message) -> int | None:
@@ -324,6 +411,10 @@ def _discard(path: Path) -> None:
     _tag_of(path).unlink(missing_ok=True)
 
 
+def _damaged(archive: Path, error: Exception) -> FetchError:
+    return FetchError(f"{archive}: cannot be unpacked, it may be damaged: {error}; delete it and run the command again")
+
+
 def _unpack_zip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as content:
         members = content.infolist()
@@ -344,6 +435,8 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
         raise FetchError(f"{archive}: expected a Python with safe unpacking of tar archives (3.11.4 or newer); unpack it by hand")
     with tarfile.open(archive) as content:
         content.extractall(folder, filter="data")
+        while content.fileobj is not None and content.fileobj.read(_CHUNK_BYTES):  # tar stops before the end, where gzip and xz have their checksums
+            pass
 
 
 def _check_room(folder: Path, needed: int) -> None:

@@ -7,7 +7,7 @@ from html import escape
 
 from openplate.evaluate.compare import CHANGES, Change, Comparison, Pair, PairedReport, Side, Task
 from openplate.evaluate.metrics import Difference
-from openplate.evaluate.page import Place, Section, marked, number_text, page, pictures, problem_list, rate_text, table
+from openplate.evaluate.page import Place, Section, marked, not_pictured, number_text, page, pictured, pictures, problem_list, rate_text, table
 from openplate.evaluate.run import open_labelled
 
 _FOLDED: tuple[Change, ...] = ("changed",)
@@ -83,13 +83,16 @@ def _changes(task: Task, pairs: Sequence[Pair], alike: Sequence[str]) -> str:
     changed = [pair for pair in pairs if pair.change != "same"]
     if not changed:
         return "<p>No plate changed.</p>"
-    made = pictures([Place(pair.image, pair.label.quad) for pair in changed], open_labelled)
+    by_kind = {kind: [pair for pair in changed if pair.change == kind] for kind in CHANGES}
+    shown = [pair for found in by_kind.values() for pair in pictured(found)]
+    made = iter(pictures([Place(pair.image, pair.label.quad) for pair in shown], open_labelled))  # together: an image is opened once
     parts = []
     for kind, meaning in CHANGES.items():
-        cards = [_card(task, pair, picture, alike) for pair, picture in zip(changed, made, strict=True) if pair.change == kind]
-        if cards:
-            head = f"<details{'' if kind in _FOLDED else ' open'}><summary>{kind} ({len(cards)})</summary><p>{escape(meaning)}</p>"
-            parts.append(f"{head}<div class=cards>{''.join(cards)}</div></details>")
+        found = by_kind[kind]
+        if found:
+            cards = "".join(_card(task, pair, next(made), alike) for pair in pictured(found))
+            head = f"<details{'' if kind in _FOLDED else ' open'}><summary>{kind} ({len(found)})</summary><p>{escape(meaning)}</p>"
+            parts.append(f"{head}<div class=cards>{cards}</div>{not_pictured(len(found))}</details>")
     return "".join(parts)
 
 

@@ -10,6 +10,7 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,8 +23,11 @@ from openplate.geometry import quad_size, quad_to_box
 from openplate.sources import encode_image
 from openplate.types import EngineReport, Frame, Image, Quad
 
+T = TypeVar("T")
 PICTURE_PX = (420, 150)
 """Largest width and height of a picture of a plate."""
+MOST_PICTURED = 200
+"""Of one kind that a set's part of a page pictures at most: a picture is about 10 kB of the page."""
 _WHOLE = re.compile(r"\[[^]]*\](?: of \d+)?|\w+-\w+|\w+ %")
 """What stays on one line of a cell: an interval, a word with a hyphen, a word and its %."""
 
@@ -121,6 +125,17 @@ def pictures(places: Sequence[Place], opened: Callable[[LabelledImage], Frame], 
         for i in chosen:
             made[i] = jpeg_img(place_picture(image, places[i].quad, largest_px))
     return made
+
+
+def pictured(found: Sequence[T]) -> Sequence[T]:
+    """Those of one kind that a set's part of a page pictures."""
+    return found[:MOST_PICTURED]
+
+
+def not_pictured(count: int) -> str:
+    """Says, of `count` of one kind, how many have no picture; nothing when all have one."""
+    more = count - MOST_PICTURED
+    return f"<p>The first {MOST_PICTURED} are shown, {more:,} more are not: <code>--json</code> lists all.</p>" if more > 0 else ""
 
 
 def place_picture(image: Image, quad: Quad | None, largest_px: tuple[int, int] = PICTURE_PX) -> Image:

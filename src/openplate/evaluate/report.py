@@ -1,4 +1,4 @@
-"""Reports in, one self-contained HTML page out: tables, charts of the confidence, the confused characters, and a picture of every failure."""
+"""Reports in, one self-contained HTML page out: tables, charts of the confidence, the confused characters, and pictures of the failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ from openplate.dataset import LabelledImage
 from openplate.evaluate.character_report import character_section
 from openplate.evaluate.false_alarms import FalseAlarms, paint_labelled
 from openplate.evaluate.metrics import Calibration, same_text
-from openplate.evaluate.page import Place, Section, chart, chart_point, marked, number_text, page, pictures, problem_list, rate_text, table
+from openplate.evaluate.page import (
+    Place,
+    Section,
+    chart,
+    chart_point,
+    marked,
+    not_pictured,
+    number_text,
+    page,
+    pictured,
+    pictures,
+    problem_list,
+    rate_text,
+    table,
+)
 from openplate.evaluate.run import open_labelled
 from openplate.evaluate.summary import FAILURE_KINDS, Failure, FailureKind, Group, Report, Summary
 from openplate.types import Frame
@@ -19,7 +33,8 @@ _FOLDED: tuple[FailureKind, ...] = ("detection missed", "detection unmatched")
 
 
 def evaluation_page(reports: Sequence[Report], whole: Report, settings: str) -> str:
-    """The page of an evaluation: the numbers of `whole` (all sets together) and of each report, and every failure. `settings` says how it was run."""
+    """The page of an evaluation: the numbers of `whole` (all sets together) and of each report, and the failures with
+    pictures of the first 200 of each kind in each report. `settings` says how it was run."""
     summaries = [(report.name, report.summary()) for report in (*reports, *([whole] if len(reports) > 1 else []))]
     sections = [Section("Overview", summary_table(summaries) + _notes())]
     for report in (whole, *reports) if len(reports) > 1 else reports:
@@ -33,7 +48,7 @@ def evaluation_page(reports: Sequence[Report], whole: Report, settings: str) -> 
 
 
 def false_alarm_page(counts: Sequence[FalseAlarms], whole: FalseAlarms, settings: str) -> str:
-    """The page of a count of false alarms: one row a set, and every confident reading in its painted photo."""
+    """The page of a count of false alarms: one row a set, and confident readings, at most 200 of a set, in their painted photos."""
     rows = [
         [
             one.name,
@@ -171,13 +186,16 @@ def _failures(
 ) -> str:
     if not failures:
         return "<p>None.</p>"
-    made = pictures([Place(images[failure.image], failure.quad) for failure in failures], opened)
+    by_kind = {kind: [failure for failure in failures if failure.kind == kind] for kind in FAILURE_KINDS}
+    shown = [failure for found in by_kind.values() for failure in pictured(found)]
+    made = iter(pictures([Place(images[failure.image], failure.quad) for failure in shown], opened))  # together: an image is opened once
     parts = []
-    for kind, meaning in FAILURE_KINDS.items():
-        cards = [_card(f, picture, alike) for f, picture in zip(failures, made, strict=True) if f.kind == kind]
-        if cards:
-            head = f"<details{'' if kind in _FOLDED else ' open'}><summary>{escape(kind)} ({len(cards)})</summary><p>{escape(meaning)}</p>"
-            parts.append(f"{head}<div class=cards>{''.join(cards)}</div></details>")
+    for kind, found in by_kind.items():
+        if not found:
+            continue
+        cards = "".join(_card(failure, next(made), alike) for failure in pictured(found))
+        head = f"<details{'' if kind in _FOLDED else ' open'}><summary>{escape(kind)} ({len(found)})</summary><p>{escape(FAILURE_KINDS[kind])}</p>"
+        parts.append(f"{head}<div class=cards>{cards}</div>{not_pictured(len(found))}</details>")
     return "".join(parts)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from openplate.dataset import Dataset
 from openplate.detect.detector import Detector
+from openplate.detect.open import open_detector
 from openplate.engine import open_network
 from openplate.evaluate.metrics import match, overlaps
 from openplate.evaluate.run import evaluate
@@ -31,6 +32,8 @@ Kind = Literal["reader", "detector"]
 Run = tuple[Path, str]
 """A file and the engine that runs it."""
 BATCH = 32
+DATA_SETS = "data sets"
+"""What an agreement on labelled photos is on."""
 FINE_S = 1e-4
 """Windows tells a process's time in steps of 1/64 s."""
 
@@ -171,16 +174,17 @@ def compare_on_data(
 ) -> list[Agreement]:
     """Both files in the whole pipeline on labelled data sets, all together, everything else alike: one agreement an engine.
 
-    Readers read the labelled quads, detectors look for them, as `openplate evaluate --part` does; both files run as the engine runs them by default.
+    Readers read the labelled quads, detectors look for them, as `openplate evaluate --part` does. `before` computes in fp32, `after` as the engine runs
+    it by default, and so do the other networks beside either.
     """
     agreements = []
     for engine in engines:
         outcomes = []
-        for path in (before, after):
+        for path, make in ((before, _InFp32), (after, Pipeline)):
             options = Options(engine=engine, formats=tuple(str(folder) for folder in formats))
-            pipeline = Pipeline(replace(options, reader=path) if kind == "reader" else replace(options, detector=path))
+            pipeline = make(replace(options, reader=path) if kind == "reader" else replace(options, detector=path))
             outcomes.append([image for dataset in datasets for image in evaluate(pipeline, dataset, part=kind).images])
-        judge = _Judge("data sets", open_network(after, engine=engine).report)
+        judge = _Judge(DATA_SETS, open_network(after, engine=engine).report)
         for pair in zip(*outcomes, strict=True):
             _judge_image(judge, *pair)
         agreement = judge.agreement()
@@ -209,6 +213,17 @@ def compare_speed(before: Path, after: Path, engine: str, batch: NDArray[Any], *
             network(batch)
             kept.append(1000 * (clock() - start) / len(batch))
     return Speed(networks[0].report, networks[1].report, len(batch), min(times[0]), min(times[1]))
+
+
+class _InFp32(Pipeline):
+    """A pipeline whose own reader or detector, the one that `options` names, computes in fp32; its other networks run by default."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        if options.reader:
+            self._reader = Reader(options.reader, self._formats, engine=options.engine, precision="fp32")
+        if options.detector:
+            self._detector = open_detector(options.detector, options.engine, precision="fp32")
 
 
 class _Judge:

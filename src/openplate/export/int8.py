@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,20 +22,22 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from openplate.dataset import Dataset
+from openplate.charset import CHARACTERS
+from openplate.dataset import Dataset, load_dataset
 from openplate.detect.detector import detection_scale, prepare
 from openplate.engine import engine_version, open_network
-from openplate.errors import FormatError, WeightsError
-from openplate.export.agreement import Agreement, Kind, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
-from openplate.export.onnx import write_metadata
+from openplate.errors import ConfigError, SourceError, WeightsError
+from openplate.export.agreement import DATA_SETS, Agreement, Kind, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
+from openplate.export.onnx import training_formats, write_metadata
 from openplate.export.quantise import is_quantised, quantise, quantised_layers
 from openplate.export.simplify import simplify
-from openplate.formats import Format, load_formats, select
+from openplate.formats import Format, load_formats
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH
 from openplate.synthesize.crops import Material, mix_crops
-from openplate.synthesize.photos import load_patches, load_photos
+from openplate.synthesize.photos import Photo, load_patches, load_photos
 from openplate.synthesize.scenes import draw_scene, draw_window
 from openplate.types import Image, Quad
+from openplate.weights import sha256
 
 ENGINES = ("onnxruntime", "openvino")
 """Both are needed: the file has to hold on either."""
@@ -83,9 +85,9 @@ class Settings:
     """How to make and measure an INT8 file.
 
     `keep` are numbers of convolutions at the beginning that stay floating point: each is tried, the first that holds is taken (None: as in `KEEP`).
-    `calibration` inputs set the scales, `drawn` crops or scenes measure (None: 20,000 crops, 400 scenes); `photos` are data sets whose training part the calibration uses too, `data` are labelled sets to
-    measure on; `formats` are folders with further format files. With `any_speed` a file that is too slow here is written all the same: for export on
-    another processor than the one it will run on.
+    `calibration` inputs set the scales, `drawn` crops or scenes measure (None: 20,000 crops, 400 scenes; fewer are remarked on); `photos` are data sets
+    whose training part the calibration uses too, `data` are other labelled sets to measure on (none are remarked on); `formats` are folders with further
+    format files. With `any_speed` a file that is too slow here is written all the same: for export on another processor than the one it will run on.
     """
 
     keep: tuple[int, ...] | None = None
@@ -99,7 +101,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an INT8 file was measured to be: `layers` convolutions are INT8, the first `kept` are not; sizes in bytes."""
+    """What an INT8 file was measured to be: `layers` convolutions are INT8, the first `kept` are not; sizes in bytes; `remarks` say what was not held to its limit."""
 
     kept: int
     layers: int
@@ -107,26 +109,29 @@ class Report:
     after_bytes: int
     speeds: tuple[Speed, ...]
     agreements: tuple[Agreement, ...]
+    remarks: tuple[str, ...] = ()
 
     def as_text(self) -> str:
         """Lines for people."""
         size = f"{self.before_bytes / 1e6:.2f} → {self.after_bytes / 1e6:.2f} MB"
         first = f"INT8: {self.layers} layers, {self.kept} of the first convolutions in floating point; {size}"
-        return "\n".join([first, *(speed.as_text() for speed in self.speeds), *(agreement.as_text() for agreement in self.agreements)])
+        return "\n".join([first, *(speed.as_text() for speed in self.speeds), *(agreement.as_text() for agreement in self.agreements), *self.remarks])
 
 
 def export_int8(source: Path, target: Path, settings: Settings = Settings(), say: Callable[[str], None] = lambda _: None) -> Report:
     """Writes `target` (atomically) from the floating point file `source`, which keeps its metadata and gets `precision` and `int8`.
 
-    `say` is told each figure as soon as it is known.
+    `say` is told each figure as soon as it is known, and each remark at the end; bars on stderr show how far long steps are.
 
     Raises:
+        ConfigError: a data set is to calibrate and to measure, see `check_apart`.
         WeightsError: `source` is no reader or detector of this project in floating point; or no INT8 file holds the limits: nothing is written then.
         EngineError: one of the two engines is not installed.
         FormatError: the file was trained on countries that are not known; name the folder of their formats.
     """
     for engine in ENGINES:
         engine_version(engine)
+    check_apart(settings.photos, settings.data)
     kind = read_kind(source)
     model = onnx.load(str(source))
     if is_quantised(model):
@@ -134,27 +139,76 @@ def export_int8(source: Path, target: Path, settings: Settings = Settings(), say
     known = load_formats(*(str(folder) for folder in settings.formats))
     drawn = training_formats(source, known)
     simple = simplify(model, samples(kind))
-    batches = draw_batches(kind, drawn, settings)
+    characters = open_network(source, engine="onnxruntime").metadata.get("openplate.characters", CHARACTERS)
+    batches = draw_batches(kind, drawn, settings, characters)
     faults = []
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         partial = Path(folder) / target.name
         for keep in KEEP[kind] if settings.keep is None else settings.keep:
+            say(f"quantising; {keep} of the first convolutions stay{'s' if keep == 1 else ''} floating point")
             quantised = halve_exact_weights(quantise(simple, batches, keep, fast=kind == "detector"))
             onnx.save(quantised, str(partial))
             layers = quantised_layers(quantised)
-            say(f"INT8 with {layers} layers; {keep} of the first convolutions stay{'s' if keep == 1 else ''} floating point")
+            say(f"INT8 with {layers} layers")
             speeds, found = slow(kind, source, partial, settings, say)
             agreements: list[Agreement] = []
             if not found:
                 agreements, found = disagreeing(kind, source, partial, known, drawn, settings, say)
             if not found:
-                report = Report(keep, layers, source.stat().st_size, partial.stat().st_size, tuple(speeds), tuple(agreements))
+                remarks = unmeasured(kind, settings, agreements)
+                report = Report(keep, layers, source.stat().st_size, partial.stat().st_size, tuple(speeds), tuple(agreements), remarks)
+                for remark in remarks:
+                    say(remark)
                 write_metadata(partial, {"precision": "int8", "int8": summary(report, settings)})
                 partial.replace(target)
                 return report
             faults.append(f"with {keep} convolution{'' if keep == 1 else 's'} in floating point {' and '.join(found)}")
     raise WeightsError(f"{target}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
+
+
+def check_apart(photos: Sequence[Path], data: Sequence[Dataset]) -> None:
+    """Makes sure that the data sets which calibrate share nothing with those that measure.
+
+    All images of a data set count, those that training holds out too: they fit the confidence.
+
+    Raises:
+        ConfigError: a folder is in both, or an image of one is in the other, byte for byte.
+        DatasetError: a folder of `photos` is not a data set.
+        SourceError: an image cannot be read.
+    """
+    for folder in photos:
+        if any(dataset.folder.resolve() == folder.resolve() for dataset in data):
+            raise ConfigError(f"{folder}: expected other data sets to measure on than to calibrate with, this one is in both --photos and --data")
+    measuring: dict[int, list[Path]] = {}
+    try:
+        for dataset in data:
+            for image in dataset.images:
+                measuring.setdefault(image.path.stat().st_size, []).append(image.path)
+        # Only files of the same length can be the same, so that few are read.
+        calibrating = [image.path for folder in photos for image in load_dataset(folder).images if image.path.stat().st_size in measuring]
+        contents = {sha256(path): path for length in {path.stat().st_size for path in calibrating} for path in measuring[length]}
+        same = [(path, contents[digest]) for path in calibrating if (digest := sha256(path)) in contents]
+    except OSError as error:
+        raise SourceError(f"{error.filename}: expected an image that can be read, {(error.strerror or str(error)).lower()}") from None
+    if same:
+        raise ConfigError(
+            f"{same[0][0]}: expected images of --photos that are not in --data, this one is the same file as {same[0][1]} "
+            f"({len(same)} in all): what calibrates must not measure; take them out of one of the two"
+        )
+
+
+def unmeasured(kind: Kind, settings: Settings, agreements: Sequence[Agreement]) -> tuple[str, ...]:
+    """What of the accuracy was not held to its limit, or to less than the limit is meant for: a sentence each."""
+    limits = LIMITS[kind]
+    remarks = []
+    if not any(a.total for a in agreements if a.on == DATA_SETS):
+        why = "they have no plate that counts" if settings.data else "name them with --data"
+        remarks.append(f"not measured on data sets, where at most {limits.plates} plates may be lost: {why}")
+    if settings.drawn is not None and settings.drawn < limits.drawn:
+        what = "crops" if kind == "reader" else "scenes"
+        remarks.append(f"{settings.drawn:,} drawn {what}; the gate's own number is {limits.drawn:,}")
+    return tuple(remarks)
 
 
 def read_kind(source: Path) -> Kind:
@@ -169,23 +223,6 @@ def read_kind(source: Path) -> Kind:
     return cast(Kind, kind)
 
 
-def training_formats(source: Path, known: Sequence[Format]) -> tuple[Format, ...]:
-    """The formats that a file was trained on, as it says; all that are known when it does not say.
-
-    Raises:
-        FormatError: one of them is not known here.
-    """
-    try:
-        said = json.loads(open_network(source, engine="onnxruntime").metadata.get("openplate.training", "{}"))
-    except json.JSONDecodeError:
-        said = {}
-    countries = said.get("countries", ()) if isinstance(said, dict) else ()
-    try:
-        return select(known, countries) or tuple(known)
-    except FormatError as error:
-        raise FormatError(f"{source} was trained on further formats; name their folder with --formats: {error}") from None
-
-
 def samples(kind: Kind) -> list[NDArray[np.uint8]]:
     """Two inputs that differ in every free axis."""
     noise = np.random.default_rng(0)
@@ -193,24 +230,34 @@ def samples(kind: Kind) -> list[NDArray[np.uint8]]:
     return [noise.integers(0, 256, shape, np.uint8) for shape in shapes]
 
 
-def draw_batches(kind: Kind, formats: Sequence[Format], settings: Settings) -> list[NDArray[np.uint8]]:
-    """Inputs to calibrate on, one at a time as the pipeline runs them: what training draws, with its photos' training part."""
+def draw_batches(kind: Kind, formats: Sequence[Format], settings: Settings, characters: str = CHARACTERS) -> list[NDArray[np.uint8]]:
+    """Inputs to calibrate on, one at a time as the pipeline runs them: what training draws, with its photos' training part; `characters` are a reader's."""
     photos = list(settings.photos)
-    if kind == "reader":
-        material = Material(tuple(load_patches(photos, held_out=False)), tuple(load_photos(photos, held_out=False)))
-        crops = mix_crops(formats, material, CALIBRATION_SEED, DIFFICULTY, views=1)
-        return [entry.crop[None] for entry in islice(crops, settings.calibration)]
-    rng = random.Random(CALIBRATION_SEED)
+    patches = load_patches(photos, held_out=False, characters=characters) if kind == "reader" else []
     whole = load_photos(photos, held_out=False)
-    batches: list[NDArray[np.uint8]] = []
-    for i in range(settings.calibration):
+    with click.progressbar(length=settings.calibration, label="drawing what calibrates", file=sys.stderr, show_pos=True) as bar:
+        batches: list[NDArray[np.uint8]] = []
+        inputs = _reader_inputs(formats, Material(tuple(patches), tuple(whole))) if kind == "reader" else _detector_inputs(formats, whole)
+        for image in islice(inputs, settings.calibration):
+            batches.append(image[None])
+            bar.update(1)
+    return batches
+
+
+def _reader_inputs(formats: Sequence[Format], material: Material) -> Iterator[NDArray[np.uint8]]:
+    for entry in mix_crops(formats, material, CALIBRATION_SEED, DIFFICULTY, views=1):
+        yield entry.crop
+
+
+def _detector_inputs(formats: Sequence[Format], whole: Sequence[Photo]) -> Iterator[NDArray[np.uint8]]:
+    rng = random.Random(CALIBRATION_SEED)
+    for i in count():
         if i % 3 == 0:
             image, _ = draw_scene(rng.getrandbits(32), *SCENE_PX, formats)
-            image = prepare(image, detection_scale(*SCENE_PX, 960))
+            yield prepare(image, detection_scale(*SCENE_PX, 960))
         else:
             image, _ = draw_window(whole, formats, rng, WINDOW_PX, keep_share=0.3)
-        batches.append(image[None])
-    return batches
+            yield image
 
 
 def slow(kind: Kind, source: Path, partial: Path, settings: Settings, say: Callable[[str], None]) -> tuple[list[Speed], list[str]]:
@@ -240,13 +287,13 @@ def disagreeing(
     # The floating point file in bf16 shows what of a loss is not INT8's; it has no limits.
     plain = open_network(source, engine="openvino").report.precision
     runs = [(partial, engine) for engine in ENGINES] + ([(source, "openvino")] if plain != "fp32" else [])
-    count = settings.drawn or limits.drawn
-    with click.progressbar(length=count, label=f"comparing {kind}s", file=sys.stderr, show_pos=True) as bar:
+    wanted = settings.drawn or limits.drawn
+    with click.progressbar(length=wanted, label=f"comparing {kind}s", file=sys.stderr, show_pos=True) as bar:
         if kind == "reader":
             crops = mix_crops(drawn, Material(), MEASURING_SEED, DIFFICULTY, views=1, empty_share=0.0)
-            agreements = compare_readings(source, runs, islice(crops, count), known, bar.update)
+            agreements = compare_readings(source, runs, islice(crops, wanted), known, bar.update)
         else:
-            agreements = compare_detections(source, runs, draw_scenes(drawn, count), bar.update)
+            agreements = compare_detections(source, runs, draw_scenes(drawn, wanted), bar.update)
     for agreement in agreements:
         say(agreement.as_text())
     faults = [
@@ -268,10 +315,10 @@ def disagreeing(
     return agreements, faults
 
 
-def draw_scenes(formats: Sequence[Format], count: int) -> Iterator[tuple[Image, list[Quad]]]:
+def draw_scenes(formats: Sequence[Format], number: int) -> Iterator[tuple[Image, list[Quad]]]:
     """Drawn streets with the quads of their plates, of sizes from phones to dashboard cameras."""
     rng = random.Random(MEASURING_SEED)
-    for _ in range(count):
+    for _ in range(number):
         image, plates = draw_scene(rng.getrandbits(32), *rng.choice(((1280, 720), (960, 540), (1920, 1080), (720, 960))), formats)
         yield image, [plate.quad for plate in plates if not plate.ignore]
 
@@ -305,6 +352,7 @@ def summary(report: Report, settings: Settings) -> str:
         "tool": f"nncf {version('nncf')}",
         "calibration": {"inputs": settings.calibration, "seed": CALIBRATION_SEED, "photos": [folder.name for folder in settings.photos]},
         "data": [dataset.name for dataset in settings.data],
+        "remarks": list(report.remarks),
         "speeds": [speed.as_json() for speed in report.speeds],
         "agreements": [agreement.as_json() for agreement in report.agreements],
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 
 from openplate.charset import CHARACTERS
 from openplate.engine import open_network
-from openplate.errors import ConfigError, WeightsError
+from openplate.errors import ConfigError, FormatError, WeightsError
+from openplate.formats import Format, load_formats, select
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, MARGIN_X, MARGIN_Y
 from openplate.straighten import HEIGHT, WIDTH
 from openplate.train.checkpoint import load_checkpoint
@@ -171,9 +173,29 @@ def training_summary(folder: Path) -> str:
     if not file.exists():
         return "unknown"
     config = json.loads(file.read_text(encoding="utf8"))
-    config["photos"] = [Path(p).name for p in config.get("photos", [])]
+    for folders in ("photos", "validation", "formats"):
+        config[folders] = [Path(p).name for p in config.get(folders, [])]
     config["loop"]["start_from"] = Path(config["loop"]["start_from"]).name
     return json.dumps(config, ensure_ascii=False, separators=(",", ":"))
+
+
+def training_formats(source: Path, known: Sequence[Format]) -> tuple[Format, ...]:
+    """The formats that a file was trained on, as it says; all that are known when it does not say.
+
+    Raises:
+        FormatError: one of them is not known here, or there were folders of formats in training and only the package's own are known.
+    """
+    try:
+        said = json.loads(open_network(source, engine="onnxruntime").metadata.get("openplate.training", "{}"))
+    except json.JSONDecodeError:
+        said = {}
+    countries, folders = (said.get(key, ()) if isinstance(said, dict) else () for key in ("countries", "formats"))
+    if folders and tuple(known) == load_formats():
+        raise FormatError(f"{source} was trained on further formats, those of {', '.join(map(str, folders))}; name their folder with --formats")
+    try:
+        return select(known, countries) or tuple(known)
+    except FormatError as error:
+        raise FormatError(f"{source} was trained on further formats; name their folder with --formats: {error}") from None
 
 
 def halve_weights(path: Path) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
 from openplate.engine import open_network
 from openplate.errors import WeightsError
 from openplate.evaluate.calibrate import Mapping, fit_calibration
-from openplate.export.onnx import write_metadata
+from openplate.export.onnx import training_formats, write_metadata
 from openplate.formats import load_formats
 from openplate.pipeline import Options, Pipeline
 from openplate.read.reader import Reader
@@ -28,29 +30,41 @@ CALIBRATION_SEED = 77_000_001
 """Training seeds its crops from `seed · 1,000,003 + shard`; this one lies far from all of them."""
 
 
-def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIBRATION_CROPS) -> Mapping:
-    """Fits the confidence of an exported reader and stores it in the file.
+def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIBRATION_CROPS, formats: Sequence[Path] = ()) -> Mapping:
+    """Fits the confidence of an exported reader and stores it in the file, with progress on stderr.
 
-    The plates are drawn with seeds that training never uses, and come from the fifth of each data set that training leaves out. Each is read as the
-    pipeline reads: from a quad like a detector's, straightened, with further looks where the first is not sure.
+    The plates are drawn with seeds that training never uses, of the formats that the reader was trained on, and come from the fifth of each data set
+    that training leaves out. Each is read as the pipeline reads: from a quad like a detector's, straightened, with further looks where the first is
+    not sure; over all formats of the package and of the folders `formats`.
 
     Raises:
         WeightsError: the file is not a reader.
+        FormatError: the reader was trained on formats that are not known; name the folder of their files.
     """
-    Reader(path, load_formats())  # what is no reader is refused before its file is changed
+    folders = tuple(str(folder) for folder in formats)
+    known = load_formats(*folders)
+    # What is no reader, or one of unknown formats, is refused before its file is changed.
+    characters = Reader(path, known).decoder.charset.characters
+    trained = training_formats(path, known)
     write_metadata(path, {"slope": "1", "offset": "0"})
-    pipeline = Pipeline(Options(reader=path))
+    pipeline = Pipeline(Options(reader=path, formats=folders))
     rng = random.Random(CALIBRATION_SEED)
     pairs: list[tuple[float, bool]] = []
     levels = (0.3, 0.6, 0.9)
-    for level in levels:
-        for entry in islice(draw_crops(load_formats(), CALIBRATION_SEED + round(10 * level), level, 1, 0.0), crops // len(levels)):
-            image = np.repeat(entry.photo[..., None], 3, axis=-1)
-            reading = pipeline.read_quads(image, [jitter_quad(entry.quad, rng, 0.06)])[0]
-            pairs.append((reading.confidence, reading.text == entry.text))
-    for patch in load_patches(photos, held_out=True):
-        reading = pipeline.read_quads(patch.image, [jitter_quad(patch.quad, rng, 0.06)])[0]
-        pairs.append((reading.confidence, reading.text == patch.text))
+    each = crops // len(levels)
+    with click.progressbar(length=each * len(levels), label="calibrating on drawn plates", file=sys.stderr, show_pos=True) as bar:
+        for level in levels:
+            for entry in islice(draw_crops(trained, CALIBRATION_SEED + round(10 * level), level, 1, 0.0), each):
+                image = np.repeat(entry.photo[..., None], 3, axis=-1)
+                reading = pipeline.read_quads(image, [jitter_quad(entry.quad, rng, 0.06)])[0]
+                pairs.append((reading.confidence, reading.text == entry.text))
+                bar.update(1)
+    patches = load_patches(photos, held_out=True, characters=characters)
+    if patches:
+        with click.progressbar(patches, label="calibrating on photos", file=sys.stderr, show_pos=True) as shown:
+            for patch in shown:
+                reading = pipeline.read_quads(patch.image, [jitter_quad(patch.quad, rng, 0.06)])[0]
+                pairs.append((reading.confidence, reading.text == patch.text))
     mapping = fit_calibration(pairs)
     write_metadata(path, {"slope": f"{mapping.a:.6f}", "offset": f"{mapping.b:.6f}"})
     return mapping

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from openplate.charset import CHARACTERS, PROVINCES, Charset, normalise
-from openplate.dataset import load_dataset
+from openplate.dataset import LabelledImage, LabelledPlate, load_dataset
+from openplate.formats.model import LONGEST_TEXT
 from openplate.geometry import box_to_quad, quad_size, quad_to_box
 from openplate.sources import read_image
 from openplate.types import Image, Quad
@@ -48,12 +51,29 @@ class Photo:
     texts: tuple[str | None, ...]
 
 
-def load_photos(folders: Iterable[Path], held_out: bool, longest_px: int = 1280) -> list[Photo]:
+@dataclass(frozen=True, slots=True)
+class TextCounts:
+    """How many labelled plates with a text `load_patches` takes, and how many it leaves out: for a character outside the charset, for an upright box
+    instead of corners, for a text too long. `characters` are those outside the charset, the most frequent first."""
+
+    used: int
+    outside: int
+    upright: int
+    long: int
+    characters: str
+
+    @property
+    def total(self) -> int:
+        """All plates with a text."""
+        return self.used + self.outside + self.upright + self.long
+
+
+def load_photos(folders: Iterable[Path], held_out: bool | None, longest_px: int = 1280) -> list[Photo]:
     """The photos (not the whole-image crops) of data sets, shrunk to `longest_px`.
 
     Args:
         folders: data sets in the form of docs/datasets.md.
-        held_out: True gives every fifth image, False the others.
+        held_out: True gives every fifth image, False the others, None all.
         longest_px: longer side that a photo has at most.
 
     Raises:
@@ -62,8 +82,8 @@ def load_photos(folders: Iterable[Path], held_out: bool, longest_px: int = 1280)
     """
     photos = []
     for folder in folders:
-        for number, entry in enumerate(load_dataset(folder).images):
-            if entry.cropped or (number % HOLD_OUT == 0) != held_out:
+        for entry in _part(folder, held_out):
+            if entry.cropped:
                 continue
             image = read_image(entry.path)[0].image
             factor = min(1.0, longest_px / max(image.shape[:2]))
@@ -75,8 +95,10 @@ def load_photos(folders: Iterable[Path], held_out: bool, longest_px: int = 1280)
     return photos
 
 
-def load_patches(folders: Iterable[Path], held_out: bool, width_px: int = 320, characters: str = CHARACTERS) -> list[Patch]:
+def load_patches(folders: Iterable[Path], held_out: bool | None, width_px: int = 320, characters: str = CHARACTERS) -> list[Patch]:
     """The plates with a known text of these characters and true corners (or that fill their image), at most `width_px` wide.
+
+    `held_out` is that of `load_photos`. What is left out, `count_texts` says.
 
     Raises:
         DatasetError: a folder is not a data set.
@@ -85,10 +107,8 @@ def load_patches(folders: Iterable[Path], held_out: bool, width_px: int = 320, c
     charset = Charset(characters)
     patches = []
     for folder in folders:
-        for number, entry in enumerate(load_dataset(folder).images):
-            if (number % HOLD_OUT == 0) != held_out:
-                continue
-            plates = [p for p in entry.plates if p.text and charset.covers(normalise(p.text)) and not p.upright]
+        for entry in _part(folder, held_out):
+            plates = [p for p in entry.plates if _use(p, charset) == "used"]
             if not plates:
                 continue
             image = read_image(entry.path)[0].image
@@ -96,6 +116,37 @@ def load_patches(folders: Iterable[Path], held_out: bool, width_px: int = 320, c
                 quad = plate.quad if plate.quad is not None else box_to_quad(0, 0, image.shape[1], image.shape[0])
                 patches.append(_cut(image, quad, normalise(plate.text or ""), plate.country, width_px))
     return patches
+
+
+def count_texts(folders: Iterable[Path], held_out: bool | None, characters: str = CHARACTERS) -> TextCounts:
+    """Of how many plates with a text `load_patches` with the same arguments takes how many; no image is opened.
+
+    Raises:
+        DatasetError: a folder is not a data set.
+    """
+    charset = Charset(characters)
+    plates = [plate for folder in folders for entry in _part(folder, held_out) for plate in entry.plates]
+    uses = Counter(_use(plate, charset) for plate in plates)
+    strange = Counter(c for plate in plates for c in normalise(plate.text or "") if not charset.covers(c))
+    return TextCounts(uses["used"], uses["outside"], uses["upright"], uses["long"], "".join(c for c, _ in strange.most_common()))
+
+
+def _part(folder: Path, held_out: bool | None) -> list[LabelledImage]:
+    """The images of a data set that belong to a part of it: every fifth, the others, or all."""
+    images = load_dataset(folder).images
+    return [image for number, image in enumerate(images) if held_out is None or (number % HOLD_OUT == 0) == held_out]
+
+
+def _use(plate: LabelledPlate, charset: Charset) -> Literal["used", "outside", "upright", "long", "no text"]:
+    """Whether a plate's text can be learned, and if not, why. A text of separators alone is none."""
+    text = normalise(plate.text or "")
+    if not text:
+        return "no text"
+    if not charset.covers(text):
+        return "outside"
+    if plate.upright:
+        return "upright"
+    return "used" if len(text) <= LONGEST_TEXT else "long"
 
 
 def _cut(image: Image, quad: Quad, text: str, country: str | None, width_px: int) -> Patch:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 from openplate.dataset import LABELS
 from openplate.errors import ConfigError
 from openplate.formats import load_formats, select
+from openplate.train.files import replace_text
 
 Config = TypeVar("Config")
 
@@ -70,7 +71,8 @@ class LoopConfig:
 @dataclass(frozen=True, slots=True)
 class ReaderConfig:
     """Training of a reader: `countries` empty means all formats, those of `often` are drawn twice as often as their weights say; `photos` are data sets
-    mixed in; `shard` crops are drawn at a time and used `passes` times.
+    mixed in, of which every fifth image is held out to validate on; `validation` are data sets to validate on instead, whole, and then all images of
+    `photos` are trained on; `shard` crops are drawn at a time and used `passes` times.
 
     `network` is one of `READERS` in `networks/readers.py`, `width` multiplies its channels, `hidden` is for recurrent ones; `transformer` puts a spatial
     transformer in front; `tell_countries` lets the network also say of which country a plate looks ("crnn" alone can). `formats` are folders of further format files; characters that these declare are added to the charset.
@@ -81,6 +83,7 @@ class ReaderConfig:
     often: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     photos: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
     network: str = "crnn"
     transformer: bool = False
     tell_countries: bool = False
@@ -188,15 +191,21 @@ def check_sources(config: ReaderConfig | DetectorConfig | StraightenerConfig | E
     """Makes sure that what a config names is there, before anything is drawn: its data sets and its countries.
 
     Raises:
-        ConfigError: a data set is missing.
+        ConfigError: a data set is missing, or one of them is both trained on and validated on.
         FormatError: a country is not known, or a format file is wrong.
     """
-    missing = [folder for folder in config.photos if not (Path(folder) / LABELS).is_file()]
-    if missing:
-        raise ConfigError(
-            f"photos: expected data sets, found no {LABELS} in {', '.join(missing)}; fetch or convert them (docs/data.md), "
-            "name others with --set 'photos=[\"FOLDER\"]', or train on drawings alone with --set 'photos=[]'"
-        )
+    validation = config.validation if isinstance(config, ReaderConfig) else ()
+    for key, folders, without in (("photos", config.photos, "train on drawings alone"), ("validation", validation, "hold out every fifth photo")):
+        missing = [folder for folder in folders if not (Path(folder) / LABELS).is_file()]
+        if missing:
+            raise ConfigError(
+                f"{key}: expected data sets, found no {LABELS} in {', '.join(missing)}; fetch or convert them (docs/data.md), "
+                f"name others with --set '{key}=[\"FOLDER\"]', or {without} with --set '{key}=[]'"
+            )
+    trained = {Path(folder).resolve() for folder in config.photos}
+    twice = [folder for folder in validation if Path(folder).resolve() in trained]
+    if twice:
+        raise ConfigError(f"validation: expected other data sets than those of photos, got {', '.join(twice)} in both; leave each out of one of them")
     select(load_formats(*(() if isinstance(config, (DetectorConfig, StraightenerConfig)) else config.formats)), config.countries)
 
 
@@ -255,5 +264,9 @@ def build(kind: type[Config], data: dict[str, Any], where: str) -> Config:
 
 
 def save_resolved(config: object, path: Path) -> None:
-    """The whole config, defaults included, as JSON beside the run."""
-    path.write_text(json.dumps(dataclasses.asdict(config), indent=1, ensure_ascii=False) + "\n", encoding="utf8")  # type: ignore[call-overload]
+    """The whole config, defaults included, as JSON beside the run.
+
+    Raises:
+        OSError: it cannot be written; the file before it is whole.
+    """
+    replace_text(path, json.dumps(dataclasses.asdict(config), indent=1, ensure_ascii=False) + "\n")  # type: ignore[call-overload]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from openplate.charset import Charset, normalise
 from openplate.detect.decode import decode_detections
 from openplate.errors import ConfigError
+from openplate.formats.model import LONGEST_TEXT
 from openplate.geometry import box_iou, quad_size, quad_to_box
 from openplate.synthesize.crops import jitter_quad
 from openplate.synthesize.photos import Patch
@@ -29,7 +30,7 @@ from openplate.train.config import EndToEndConfig, ReaderConfig
 from openplate.train.detector import EXACT, MOST_PLATES, NONE, UPRIGHT, anchor_loss, generalised_iou, hull_boxes, pack_plates, window_photos
 from openplate.train.loop import Batch
 from openplate.train.networks.end_to_end import Choice, EndToEnd
-from openplate.train.reader import LONGEST, chosen_formats, greedy, reader_charset, text_loss
+from openplate.train.reader import chosen_formats, greedy, reader_charset, text_loss
 from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 from openplate.types import Image
 
@@ -46,10 +47,14 @@ def pack_texts(image: Image, plates: Sequence[ScenePlate], states: Array, charse
 
     The length is 0 where there is nothing to learn: no text in the charset, no true corners, or lower than `least_height_px`.
     """
-    targets, lengths, first_lines = np.zeros((MOST_PLATES, LONGEST), np.int64), np.zeros(MOST_PLATES, np.int64), np.full(MOST_PLATES, -1, np.int64)
+    targets, lengths, first_lines = (
+        np.zeros((MOST_PLATES, LONGEST_TEXT), np.int64),
+        np.zeros(MOST_PLATES, np.int64),
+        np.full(MOST_PLATES, -1, np.int64),
+    )
     for i, plate in enumerate(plates[:MOST_PLATES]):
         text = normalise(plate.text or "")
-        if states[i] != EXACT or not 0 < len(text) <= LONGEST or not charset.covers(text) or quad_size(plate.quad)[1] < least_height_px:
+        if states[i] != EXACT or not 0 < len(text) <= LONGEST_TEXT or not charset.covers(text) or quad_size(plate.quad)[1] < least_height_px:
             continue
         targets[i, : len(text)] = charset.encode(text)
         lengths[i] = len(text)
@@ -74,7 +79,7 @@ class DrawEndToEndShard:
         count = config.validation_windows if self.held_out else config.shard
         images = np.zeros((count, config.window, config.window, 3), np.uint8)
         quads, states = np.zeros((count, MOST_PLATES, 4, 2), np.float32), np.full((count, MOST_PLATES), NONE, np.int64)
-        targets = np.zeros((count, MOST_PLATES, LONGEST), np.int64)
+        targets = np.zeros((count, MOST_PLATES, LONGEST_TEXT), np.int64)
         lengths, first_lines = np.zeros((count, MOST_PLATES), np.int64), np.zeros((count, MOST_PLATES), np.int64)
         for i in range(count):
             images[i], plates = draw_window(photos, formats, rng, config.window, config.keep_share)

@@ -9,6 +9,7 @@ from typing import Any
 
 from openplate.errors import ConfigError
 from openplate.train.checkpoint import writing
+from openplate.train.files import replace_text
 
 
 class RunLog:
@@ -72,12 +73,17 @@ def _event_writer(folder: Path, first_step: int) -> Any:
 
 
 def truncate_log(path: Path, step: int) -> None:
-    """Drops the rows of a log after `step`, and those that a full disk cut."""
-    rows = path.read_text().splitlines() if path.exists() else []
-    if rows:
-        fields = rows[0].count(",")
-        kept = [row for row in rows[1:] if row.count(",") == fields and float(row.split(",")[0]) <= step]
-        path.write_text("\n".join([rows[0], *kept]) + "\n", newline="\n")
+    """Drops the rows of a log after `step`, and those that a full disk cut. A log without such rows is not written anew.
+
+    Raises:
+        OSError: it cannot be written; the log stays as it was.
+    """
+    text = path.read_text() if path.exists() else ""
+    if text:
+        heading, *rows = text.splitlines()
+        kept = [row for row in rows if row.count(",") == heading.count(",") and float(row.split(",")[0]) <= step]
+        is_whole = rows or text.endswith("\n")  # a heading that was cut would stay without its last columns
+        replace_text(path, "".join(f"{line}\n" for line in [heading, *kept]) if is_whole else "")
 
 
 def draw_curves(log: Path, picture: Path) -> None:

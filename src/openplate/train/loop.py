@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import sys
 import time
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ from openplate.train.start import start_from
 Batch = dict[str, Tensor]
 
 _REMEDY = "go on with the config it began with, or train into another folder"
+_FREE = {"loop.drawers", "loop.checkpoint_minutes", "loop.tensorboard", "loop.start_from"}
+"""Keys of a config that change nothing of what a run computes from its checkpoint on."""
 
 
 class Task(Protocol):
@@ -55,6 +58,19 @@ class Task(Protocol):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures on held-out data; "score" decides which checkpoint is best (higher is better)."""
+        ...
+
+
+@runtime_checkable
+class DescribesData(Protocol):
+    """A task that has something to say of its data before it is trained."""
+
+    def describe_data(self) -> str:
+        """Lines for people, "" for none.
+
+        Raises:
+            DatasetError: there is nothing to train on where there should be.
+        """
         ...
 
 
@@ -143,16 +159,23 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
     Raises:
         ConfigError: the device is not there or too small, `start_from` or the last checkpoint does not fit the network, or the loss is no finite number.
         WeightsError: `start_from` or the last checkpoint is damaged.
+        DatasetError: the data sets hold nothing that can be trained on.
         OpenPlateError: a file cannot be written; the last checkpoint stays as it was.
     """
     device = choose_device(config.device, place)
+    said = task.describe_data() if isinstance(task, DescribesData) else ""
     if place.first:
+        if said:
+            tqdm.write(said, file=sys.stderr)
         with writing(folder / "config.json"):
             folder.mkdir(parents=True, exist_ok=True)
             save_resolved(whole_config, folder / "config.json")
     torch.set_num_threads(config.threads)
     network = task.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = _last_state(folder / "last.pt", task, device)
+    setup = _flat(whole_config) | {"processes": place.count}
+    if state is not None and place.first and (changes := _changes(state.get("config", {}), setup)) and state["step"] < config.steps:
+        tqdm.write(f"goes on from {folder / 'last.pt'}, and not as an unbroken run would: {changes}", file=sys.stderr)
     drawn = task.batches(state["step"] if state else 0, config.steps)
     with _closing(drawn):
         fresh = state is None and config.start_from
@@ -168,7 +191,7 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
                     reason = _one_sided(state["settings"], task.settings)
                     raise ConfigError(f"{folder / 'last.pt'}: does not fit this config{reason}; {_REMEDY}") from None
             try:
-                _run(task, config, folder, stop_after, place, training, parallel, batches)
+                _run(task, config, setup, folder, stop_after, place, training, parallel, batches)
             except torch.OutOfMemoryError:
                 raise ConfigError(f"the memory of {device} is full at batch = {config.batch}; lower it") from None
     return folder / "best.pt"
@@ -177,6 +200,7 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
 def _run(
     task: Task,
     config: LoopConfig,
+    setup: dict[str, Any],
     folder: Path,
     stop_after: int | None,
     place: Place,
@@ -206,7 +230,7 @@ def _run(
                     ended = save = True
             if log is not None and (save or time.monotonic() - started > 60 * config.checkpoint_minutes):
                 started = time.monotonic()
-                save_checkpoint(folder / "last.pt", training.state() | {"kind": task.kind, "settings": task.settings})
+                save_checkpoint(folder / "last.pt", training.state() | {"kind": task.kind, "settings": task.settings, "config": setup})
             if ended:
                 break
     if log is not None:
@@ -281,6 +305,21 @@ def _last_state(path: Path, task: Task, device: torch.device) -> dict[str, Any] 
         if task.settings.get(key, value) != value:
             raise ConfigError(f"{path}: does not fit this config: {key} was {value!r}, now it is {task.settings[key]!r}; {_REMEDY}")
     return state
+
+
+def _flat(config: object) -> dict[str, Any]:
+    """The values of a config by their keys, those of the table `loop` as `loop.KEY`."""
+    values: dict[str, Any] = {}
+    for key, value in dataclasses.asdict(config).items():  # type: ignore[call-overload]
+        entries = {f"{key}.{inner}": one for inner, one in value.items()} if isinstance(value, dict) else {key: value}
+        values |= {name: list(one) if isinstance(one, tuple) else one for name, one in entries.items()}
+    return values
+
+
+def _changes(was: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between the config of the run so far and the present one, in words; keys that one of them lacks are those of another version."""
+    changed = [key for key in now if key in was and key not in _FREE and was[key] != now[key]]
+    return "; ".join(f"{key} was {was[key]!r}, now it is {now[key]!r}" for key in changed)
 
 
 def _one_sided(was: dict[str, Any], now: dict[str, Any]) -> str:

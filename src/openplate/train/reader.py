@@ -20,20 +20,19 @@ from openplate.formats import load_formats, select
 from openplate.formats.model import LONGEST_TEXT, Format
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, rectify
 from openplate.synthesize.crops import LabelledCrop, Material, mix_crops
-from openplate.synthesize.photos import load_patches, load_photos
+from openplate.synthesize.photos import TextCounts, count_texts, load_patches, load_photos
 from openplate.train.config import ReaderConfig
 from openplate.train.loop import Batch
 from openplate.train.networks.readers import build_reader
 from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 
-LONGEST = LONGEST_TEXT
 ORIGIN_WEIGHT = 0.05
 """How much the loss of the countries counts beside that of the texts."""
 
 
 @lru_cache(maxsize=2)
-def load_material(photos: tuple[str, ...], held_out: bool, characters: str = CHARACTERS) -> Material:
-    """The real material of data sets, read once a process.
+def load_material(photos: tuple[str, ...], held_out: bool | None, characters: str = CHARACTERS) -> Material:
+    """The real material of data sets, read once a process; `held_out` is that of `load_photos`.
 
     Raises:
         DatasetError: there are data sets, and nothing in them can be trained on.
@@ -42,10 +41,68 @@ def load_material(photos: tuple[str, ...], held_out: bool, characters: str = CHA
     material = Material(tuple(load_patches(folders, held_out, characters=characters)), tuple(load_photos(folders, held_out, 960)))
     if photos and not held_out and not material.patches and not material.photos:
         raise DatasetError(
-            f"photos: expected photos, or plates with true corners and a text in the charset, found none to train on in {', '.join(photos)} "
-            "(every fifth image is held out); label some, or leave photos out"
+            f"photos: expected photos, or plates with true corners and a text in the charset, found none to train on in {', '.join(photos)}"
+            f"{'' if held_out is None else ' (every fifth image is held out)'}; label some, or leave photos out"
         )
     return material
+
+
+def training_part(config: ReaderConfig) -> bool | None:
+    """Which images of `photos` are trained on, as `load_photos` has it: all where there are other data sets to validate on."""
+    return None if config.validation else False
+
+
+def text_counts(config: ReaderConfig, characters: str) -> str:
+    """How many of the plates with a text are trained on (and validated on, where data sets are named for it), and why the others are not: a line
+    each, "" for a config that uses none.
+
+    Raises:
+        DatasetError: the data sets have texts and none of them can be used, or there is nothing to validate on.
+    """
+    lines = []
+    if config.photos and config.real_share:
+        counts = count_texts([Path(p) for p in config.photos], training_part(config), characters)
+        if counts.total and not counts.used:
+            raise DatasetError(
+                f"photos: none of {counts.total} plates with a text in {', '.join(config.photos)} can be trained on: {_left_out(counts)}; "
+                f"{_remedy(counts)}, or set real_share = 0 to take nothing but places without a plate from these photos"
+            )
+        if counts.total:
+            lines.append("photos: " + _used(counts, "trained on") + ("" if config.validation else "; every fifth image is held out"))
+    if config.validation:
+        counts = count_texts([Path(p) for p in config.validation], None, characters)
+        if not counts.used:
+            raise DatasetError(
+                f"validation: expected plates with a text to validate on, found {counts.total} in {', '.join(config.validation)}"
+                + (f": {_left_out(counts)}; {_remedy(counts)}" if counts.total else "; label some, or leave validation out")
+            )
+        lines.append("validation: " + _used(counts, "validated on"))
+    return "\n".join(lines)
+
+
+def _used(counts: TextCounts, what_for: str) -> str:
+    left_out = f"; left out: {_left_out(counts)}" if counts.used < counts.total else ""
+    return f"{counts.used:,} of {counts.total:,} plates with a text are {what_for}{left_out}"
+
+
+def _left_out(counts: TextCounts) -> str:
+    shown = " ".join(counts.characters[:8]) + (" …" if len(counts.characters) > 8 else "")
+    reasons = (
+        (counts.outside, f"with characters outside the charset ({shown})"),
+        (counts.upright, "with an upright box instead of corners"),
+        (counts.long, f"with more than {LONGEST_TEXT} characters"),
+    )
+    return ", ".join(f"{count:,} {reason}" for count, reason in reasons if count)
+
+
+def _remedy(counts: TextCounts) -> str:
+    """What makes plates usable that are left out."""
+    remedies = (
+        (counts.outside, "declare the characters in a format file with `characters` and name its folder in formats (docs/formats.md)"),
+        (counts.upright, "label the four corners of plates (docs/datasets.md)"),
+        (counts.long, "correct the texts, or take them out of the labels"),
+    )
+    return ", ".join(remedy for count, remedy in remedies if count)
 
 
 def chosen_formats(countries: Sequence[str], folders: Sequence[str] = ()) -> tuple[Format, ...]:
@@ -83,7 +140,7 @@ class DrawReaderShard:
         first = number * config.shard * config.passes / config.loop.batch
         difficulty = config.start_difficulty + (config.difficulty - config.start_difficulty) * min(1.0, first / max(1, config.easy_steps))
         charset = reader_charset(config)
-        material = load_material(config.photos, False, charset.characters)
+        material = load_material(config.photos, training_part(config), charset.characters)
         formats = more_often(chosen_formats(config.countries, config.formats), config.often)
         seed = config.loop.seed * 1_000_003 + number
         mixed = mix_crops(formats, material, seed, difficulty, config.views, config.real_share, config.empty_share)
@@ -105,16 +162,24 @@ def origins(config: ReaderConfig) -> dict[str, float]:
 
 
 def pack(crops: Iterator[LabelledCrop], count: int, charset: Charset, countries: Iterable[str] = ()) -> Shard:
-    """Labelled crops as arrays; "origins" holds places in `countries`, -1 for others."""
+    """Labelled crops as arrays; "origins" holds places in `countries`, -1 for others.
+
+    Raises:
+        ValueError: a text is longer than 12 characters, or has one outside the charset.
+    """
     places = {code: i for i, code in enumerate(countries)}
     images = np.zeros((count, CROP_HEIGHT, CROP_WIDTH), np.uint8)
-    targets = np.zeros((count, LONGEST), np.int64)
+    targets = np.zeros((count, LONGEST_TEXT), np.int64)
     lengths = np.zeros(count, np.int64)
     first_lines = np.full(count, -1, np.int64)
     places_of_crops = np.full(count, -1, np.int64)
     for i, entry in enumerate(crops):
+        if len(entry.text) > LONGEST_TEXT:
+            raise ValueError(
+                f"expected a text of at most {LONGEST_TEXT} characters, got {entry.text!r}; one that is cut would be learned as the truth"
+            )
         images[i] = entry.crop
-        ids = charset.encode(entry.text)[:LONGEST]
+        ids = charset.encode(entry.text)
         targets[i, : len(ids)] = ids
         lengths[i] = len(ids)
         if entry.first_line is not None:
@@ -197,6 +262,9 @@ class ReaderTask:
         for rows in in_order(self._settling, batch):
             yield {key: torch.from_numpy(value) for key, value in rows.items()}
 
+    def describe_data(self) -> str:
+        return text_counts(self.config, self.charset.characters)
+
     def inputs(self, batch: Batch) -> Tensor:
         return batch["crops"][:, None].float()
 
@@ -231,10 +299,11 @@ class ReaderTask:
         formats = chosen_formats(config.countries, config.formats)
         drawn = mix_crops(formats, Material(), 987_654_321, 0.8, 1, 0.0, 0.0)
         sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops, self.charset, self._origins)}
-        material = load_material(config.photos, True, self.charset.characters)
-        if material.patches:
-            real = (LabelledCrop(rectify(patch.image, patch.quad), patch.text, patch.first_line) for patch in material.patches)
-            sets["real"] = pack(real, len(material.patches), self.charset)
+        folders = [Path(p) for p in config.validation or config.photos]
+        patches = load_patches(folders, None if config.validation else True, characters=self.charset.characters)
+        if patches:
+            real = (LabelledCrop(rectify(patch.image, patch.quad), patch.text, patch.first_line) for patch in patches)
+            sets["real"] = pack(real, len(patches), self.charset)
         return sets
 
 

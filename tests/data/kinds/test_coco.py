@@ -96,6 +96,24 @@ def test_wrong_entry_is_a_fault_that_names_it(
     assert message in str(fault), situation
 
 
+@pytest.mark.parametrize("content_of_the_other", ['{"images": [', "\udcff", "[" * 100_000])
+def test_broken_json_file_is_a_fault_and_the_others_are_read(tmp_path: Path, read_kind: ReadKind, content_of_the_other: str) -> None:
+    picture(tmp_path / "a.jpg")
+    written(tmp_path / "labels.json", content([IMAGE], [BOX]))
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export/broken.json").write_bytes(content_of_the_other.encode("utf8", "surrogateescape"))
+    (row,), (fault,) = read_kind("coco", tmp_path)
+    assert (row.path, fault.where) == (tmp_path / "a.jpg", "export/broken.json")
+    assert fault.what.startswith("expected a JSON file: ")
+
+
+def test_source_whose_only_json_file_is_broken_gives_error(tmp_path: Path, read_kind: ReadKind) -> None:
+    written(tmp_path / "labels.json", "{")
+    for source in (tmp_path, tmp_path / "labels.json"):
+        with pytest.raises(DatasetError, match="expected a JSON file with images, annotations and categories, found none"):
+            read_kind("coco", source)
+
+
 def test_file_that_is_not_coco_gives_error(tmp_path: Path, read_kind: ReadKind) -> None:
     written(tmp_path / "info.json", "{}")
     with pytest.raises(DatasetError, match="found none"):

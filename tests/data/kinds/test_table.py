@@ -45,6 +45,25 @@ def test_wrong_line_is_a_fault_that_names_it(tmp_path: Path, read_kind: ReadKind
     assert message in fault.what
 
 
+@pytest.mark.parametrize(
+    ("situation", "line", "message"),
+    [
+        ("a stray quote before the text", 'b.png,"B2', "expected a closing \", got 'b.png,\"B2'"),
+        ("a stray quote before the picture", '"b.png,B2', "expected a closing \", got '\"b.png,B2'"),
+        ("a field of more than 131,072 characters", f"b.png,{'B' * 131_073}", "field larger than field limit"),
+    ],
+)
+def test_damaged_line_takes_no_other_with_it(tmp_path: Path, read_kind: ReadKind, situation: str, line: str, message: str) -> None:
+    rows, (fault,) = read_kind("csv", written(tmp_path / "labels.csv", f'file,text\na.png,A1\n{line}\nc.png,C3\n"d.png",D4"\n'))
+    assert [(row.path.name, row.where) for row in rows] == [
+        ("a.png", "labels.csv, line 2"),
+        ("c.png", "labels.csv, line 4"),
+        ("d.png", "labels.csv, line 5"),
+    ]
+    assert fault.where == "labels.csv, line 3", situation
+    assert message in fault.what, situation
+
+
 def test_several_files_without_sides_and_no_file_give_errors(tmp_path: Path, read_kind: ReadKind) -> None:
     with pytest.raises(DatasetError, match="found none"):
         read_kind("csv", tmp_path)

@@ -20,14 +20,22 @@ from openplate.errors import DatasetError
 
 
 def read(source: Path, hints: Hints) -> Iterator[Row | Fault]:
-    """One row an image; images without annotations have no plate.
+    """One row an image; images without annotations have no plate. A broken JSON file is a fault.
 
     Raises:
         DatasetError: there is no JSON file with images and annotations, or it is not said which of several classes are plates.
 
     """
     folder = source.parent if source.is_file() else source
-    contents = [(file, data) for file in ([source] if source.is_file() else _json_files(source)) if (data := _load(file, source)) is not None]
+    contents: list[tuple[Path, dict[str, Any]]] = []
+    for file in [source] if source.is_file() else _json_files(source):
+        data = _load(file, folder)
+        if isinstance(data, Fault):
+            yield data
+        elif data is not None:
+            contents.append((file, data))
+        elif file == source:
+            raise DatasetError(f"{file}: expected an object with lists of images, annotations and categories")
     if not contents:
         raise DatasetError(f"{source}: expected a JSON file with images, annotations and categories, found none")
     names = [_names(data) for _, data in contents]
@@ -48,16 +56,14 @@ def _json_files(source: Path) -> list[Path]:
     return sorted(path for path in source.rglob("*.json") if not any(name.startswith(".") for name in path.relative_to(source).parts))
 
 
-def _load(file: Path, source: Path) -> dict[str, Any] | None:
-    """The contents of a JSON file; None when it is of another kind."""
+def _load(file: Path, folder: Path) -> dict[str, Any] | Fault | None:
+    """The contents of a JSON file; None when it is of another kind, a fault when it is broken."""
     try:
         data = json.loads(file.read_text(encoding="utf8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{file}: expected a JSON file: {error}") from None
+        return Fault(str(file.relative_to(folder)), f"expected a JSON file: {error}")
     if isinstance(data, dict) and all(isinstance(data.get(key), list) for key in ("images", "annotations", "categories")):
         return data
-    if file == source:
-        raise DatasetError(f"{file}: expected an object with lists of images, annotations and categories")
     return None
 
 

@@ -2,8 +2,8 @@
 
 Layout: a CSV file, or a folder with one (or with train.csv, val.csv, test.csv). With a heading the columns are found by name: the picture in `file`,
 `image`, `path`, `filename` or `image_path`, the text in `text`, `plate`, `label` or `plate_text`, the country, if any, in `country`; without one the
-first two columns are picture and text. Fields are separated by commas, semicolons or tabs. Paths count from the CSV file's folder. The picture is the
-plate.
+first two columns are picture and text. Fields are separated by commas, semicolons or tabs, and may be quoted within their line: one line is one row.
+Paths count from the CSV file's folder. The picture is the plate.
 Source: fast-plate-ocr's data sets (`image_path,plate_text`), github.com/ankandrew/fast-plate-ocr, docs.
 """
 
@@ -27,7 +27,7 @@ def read(source: Path, hints: Hints) -> Iterator[Row | Fault]:
     """One row a line.
 
     Raises:
-        DatasetError: there is no CSV file, or several whose names do not say train, val or test, or one cannot be read as a table.
+        DatasetError: there is no CSV file, or several whose names do not say train, val or test, or one cannot be read as text.
 
     """
     folder = source.parent if source.is_file() else source
@@ -46,22 +46,34 @@ def _rows(part: str, file: Path, folder: Path) -> Iterator[Row | Fault]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{file}: cannot be read as UTF-8 text: {error}") from None
-    head = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(), delimiter=max(_SEPARATORS, key=head.count), skipinitialspace=True)
+    lines = text.split("\n")
+    separator = max(_SEPARATORS, key=lines[0].count)
     columns: tuple[int, int, int | None] | None = None
-    try:
-        for fields in reader:
-            where = f"{file.name}, line {reader.line_num}"
-            if not any(field.strip() for field in fields):
+    for number, line in enumerate(lines, start=1):
+        where = f"{file.name}, line {number}"
+        fields = _fields(line, separator)
+        if isinstance(fields, str):
+            yield Fault(where, fields)
+            continue
+        if not any(field.strip() for field in fields):
+            continue
+        if columns is None:
+            heading = _heading(fields)
+            columns = heading or (0, 1, None)
+            if heading:
                 continue
-            if columns is None:
-                heading = _heading(fields)
-                columns = heading or (0, 1, None)
-                if heading:
-                    continue
-            yield _row(part, folder, where, fields, columns)
+        yield _row(part, folder, where, fields, columns)
+
+
+def _fields(line: str, separator: str) -> list[str] | str:
+    """The fields of a line, or what is wrong with it. Each line is read alone: a stray quote takes no other line with it."""
+    try:
+        (fields,) = csv.reader([line + "\n"], delimiter=separator, skipinitialspace=True)
     except csv.Error as error:
-        raise DatasetError(f"{file}, line {reader.line_num}: cannot be read as a table: {error}") from None
+        return f"cannot be read as fields of a table: {error}"
+    if fields and fields[-1].endswith("\n"):  # the line's end is a part of the field only when its quote is open
+        return f'expected a closing ", got {line.strip()[:80]!r}'
+    return fields
 
 
 def _heading(fields: list[str]) -> tuple[int, int, int | None] | None:
