@@ -35,7 +35,7 @@ from openplate.synthesize.sequences import SequenceSettings, write_sequences
 from tests.serve.parade import COUNTRY, WATCH, Receiver, draw_parade, wait_for
 from tests.serve.running import Running
 
-STREET_TEXT = "P458KO54"
+STREET_TEXT = "E303HH73"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds of a vehicle that comes nearer."""
     folder = tmp_path_factory.mktemp("street") / "clips"
     settings = SequenceSettings(seconds=3, fps=10, width=640, height=360, plate_px=(110, 170), situations=("approach",))
-    write_sequences(folder, select(load_formats(), ["ru"]), 1, 6, (), settings, False, lambda _: None)
+    write_sequences(folder, select(load_formats(), ["ru"]), 1, 8, (), settings, False, lambda _: None)
     return folder / "000.mp4"
 
 
