@@ -71,6 +71,13 @@ def test_damaged_reference_is_an_error(tmp_path: Path) -> None:
         selftest({}, tmp_path / "reference.npz")
 
 
+def test_reference_of_one_network_leaves_the_others_as_they_are(reference: Path) -> None:
+    write_reference({"detector": INPUT}, {"detector": FakeNetwork(lambda x: x / 5)}, reference)
+    write_reference({"detector": INPUT[:1]}, {"detector": FakeNetwork(lambda x: x / 7)}, reference)
+    rows = selftest({"reader": FakeNetwork(lambda x: x / 10), "detector": FakeNetwork(lambda x: x / 7)}, reference)
+    assert [(row.network, row.error) for row in rows] == [("reader", 0.0), ("detector", 0.0)]
+
+
 def test_reference_is_written_in_fp32_only(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="runs in bf16"):
         write_reference({"reader": INPUT}, {"reader": FakeNetwork(lambda x: x, "bf16")}, tmp_path / "reference.npz")

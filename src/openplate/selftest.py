@@ -57,19 +57,23 @@ def selftest(networks: Mapping[str, Network], reference: Path | None = None) -> 
 def write_reference(inputs: Mapping[str, NDArray[Any]], networks: Mapping[str, Network] | None = None, path: Path | None = None) -> None:
     """Store an input for each network and its outputs in fp32; by default of the shipped networks and in the shipped reference's place.
 
+    What the file holds of other networks stays as it is.
+
     What a file holds as INT8 has no outputs in fp32: its own are stored.
 
     Raises:
         WeightsError: a network is missing or does not run in fp32.
     """
     opened = networks or {name: open_network(weights.network_path(name), precision="fp32") for name in inputs}
-    arrays: dict[str, NDArray[Any]] = {}
+    path = path or weights.reference_path()
+    kept = _read(path) if path.exists() else {}
+    arrays = {key: array for key, array in kept.items() if key.partition("/")[0] not in opened}
     for name, network in opened.items():
         if not {"fp32", "int8"}.issuperset(network.report.precision.split("+")):
             raise WeightsError(f"{name}: a reference is written in fp32, this network runs in {network.report.precision}; open it in fp32")
         arrays[f"{name}/input"] = inputs[name]
         arrays |= {f"{name}/output{i}": output for i, output in enumerate(network(inputs[name]))}
-    with (path or weights.reference_path()).open("wb") as stream:
+    with path.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 

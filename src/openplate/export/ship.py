@@ -23,7 +23,7 @@ from openplate.read.reader import Reader
 from openplate.selftest import write_reference
 from openplate.synthesize.crops import draw_crops, jitter_quad
 from openplate.synthesize.photos import load_patches
-from openplate.weights import NETWORKS, network_path, write_checksums
+from openplate.weights import NETWORKS, network_path, reference_path, write_checksums
 
 CALIBRATION_CROPS = 6000
 CALIBRATION_SEED = 77_000_001
@@ -82,7 +82,9 @@ def ship_network(path: Path) -> Path:
     target = network_path(kind)
     shutil.copyfile(path, target)
     if all(network_path(name).exists() for name in NETWORKS):
-        write_reference(reference_inputs())
+        inputs = reference_inputs()
+        # The other networks' inputs and outputs stay: they compute what they computed, whatever is drawn by now.
+        write_reference({kind: inputs[kind]} if reference_path().exists() else inputs)
     write_checksums()
     return target
 
