@@ -244,8 +244,11 @@ def test_on_a_phone_the_ends_of_the_searched_period_stay_together(page: Page) ->
     page.one(".st-key-search-status")
     tops = {name: page.one(f".st-key-search-{name}").location["y"] for name in ("since", "until", "cameras", "lists", "country", "status", "order")}
     assert sorted(tops, key=lambda name: tops[name]) == list(tops)
-    parts = page.all(".st-key-search-since [data-placeholder]")[:3]
-    assert [page.word_after(one) for one in parts] == ["дд", "мм", "гггг"]
+
+    def parts() -> list[str]:
+        return [page.word_after(one) for one in page.all(".st-key-search-since [data-placeholder]")[:3]]
+
+    assert page.wait("the parts of a date, drawn and in Russian", lambda: parts() == ["дд", "мм", "гггг"])
     page.keep("phone-filters")
 
 
