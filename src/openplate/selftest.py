@@ -62,7 +62,7 @@ def write_reference(inputs: Mapping[str, NDArray[Any]], networks: Mapping[str, N
     What a file holds as INT8 has no outputs in fp32: its own are stored.
 
     Raises:
-        WeightsError: a network is missing or does not run in fp32.
+        WeightsError: a network is missing or does not run in fp32, or the file that is there is damaged.
     """
     opened = networks or {name: open_network(weights.network_path(name), precision="fp32") for name in inputs}
     path = path or weights.reference_path()

@@ -197,10 +197,6 @@ def _cells(field: Field, text: str, hand: _Hand) -> list[float]:
     return [field.width_mm * (1 - hand.proportional * (1 - (columns[-1] - columns[0] + 1) / 32)) for columns in inks]
 
 
-def _field_width(field: Field, cells: Sequence[float]) -> float:
-    return field.gap_mm + sum(cells) + (field.pitch_mm - field.width_mm) * max(0, len(cells) - 1)
-
-
 def _draw_row(
     plate: Image,
     relief: Mask,
@@ -223,8 +219,7 @@ def _draw_row(
     cells = [_cells(field, text, hand) for field, text in zip(row.fields, texts, strict=True)]
     total = 0.0
     for field, widths, gap in zip(row.fields, cells, gaps, strict=True):
-        trailing = field.pitch_mm - field.width_mm
-        total += _field_width(field, widths) + gap - field.gap_mm + trailing
+        total += gap + sum(widths) + (field.pitch_mm - field.width_mm) * max(1, len(widths))
     between = [index for index, field in enumerate(row.fields) if index and field.gap_mm and field.x_mm is None]
     spare = 0.97 * (right - left) - total
     if hand.proportional and between and spare > 0 and rng.random() < 0.6:  # short texts are spread over the plate
@@ -255,8 +250,8 @@ def _draw_row(
         for character, cell in zip(shown, widths, strict=True):
             glyph_h = max(5, round(field.height_mm * hand.scale))
             glyph_w = max(3, round(field.width_mm * press * hand.width_factor * hand.scale))
-            spare = field.width_mm * (1 - hand.width_factor) + cell - field.width_mm  # of the cell, beside the glyph's box
-            left_px = round((x + shift_x + spare * press / 2) * hand.scale)
+            beside = cell - field.width_mm * hand.width_factor  # what of the cell the glyph's box leaves
+            left_px = round((x + shift_x + beside * press / 2) * hand.scale)
             top_px = round((row.baseline_mm + shift_y - field.raise_mm - field.height_mm) * hand.scale)
             mask = _glyph(character, glyph_w, glyph_h, hand) if text else _separator(character, glyph_w, glyph_h, rng)
             _blend(plate, relief, mask, left_px, top_px, colour, width, height)
