@@ -1,27 +1,47 @@
-"""Both paths over images with 1, 4 and 16 plates on one thread: milliseconds of the networks alone, without decoding of texts.
+"""Both paths over pictures with 1, 4 and 16 drawn plates on one thread: milliseconds a picture, the networks alone and the whole flow.
 
-Weights do not change the times: quads are given, so that both paths read the same number of plates. Example:
+*Networks* finds plates once and looks once at each, at the drawn quads, so that both paths look equally often; decoding of texts is left out.
+*Whole* is `Pipeline.read_frame`: all detections, further looks at unsure plates, decoding. Example:
 
+    python bench/one_pass.py
     python bench/one_pass.py plates.onnx
 """
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from openplate import Pipeline
+from openplate import Options, Pipeline
 from openplate.end_to_end import EndToEnd
+from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
 from openplate.rectify import rectify
-from openplate.types import Quad
+from openplate.synthesize.plates import draw_plate
+from openplate.synthesize.scenes import paste
+from openplate.types import Frame, Image, Quad
+from openplate.weights import network_path
 
-SIZE = (540, 960)
+WIDTH, HEIGHT = 960, 540
 RUNS = 15
+
+
+def draw_picture(count: int) -> tuple[Image, list[Quad]]:
+    """A plain picture of `WIDTH` × `HEIGHT` with that many Russian plates of the common type, and their quads."""
+    rng = random.Random(count)
+    image = np.random.default_rng(count).normal(110, 6, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)
+    (russia,) = select(load_formats(), ["RU"])
+    common = max(russia.types, key=lambda t: t.weight)
+    quads = [box_to_quad(40 + 225 * (i % 4), 50 + 125 * (i // 4), 180 + 225 * (i % 4), 80 + 125 * (i // 4)) for i in range(count)]
+    for quad in quads:
+        paste(image, draw_plate(replace(common, drawn=1.0), rng, width_px=240, margin=0.12, wear=0.2), quad, rng)
+    return image, quads
 
 
 def median_ms(call: Callable[[], object]) -> float:
@@ -36,20 +56,27 @@ def median_ms(call: Callable[[], object]) -> float:
 
 def main(path: Path) -> None:
     """Prints a table."""
-    image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
-    pipeline, network = Pipeline(threads=1), EndToEnd(path, threads=1)
-    print("| plates | two stages, ms | one network, ms |\n|---|---|---|")
+    two, one = Pipeline(Options(threads=1)), Pipeline(Options(model="end-to-end", detector=path, threads=1))
+    network = EndToEnd(path, threads=1)
+    print("| plates | read: two stages, one network | networks: two stages, ms | one network, ms | whole: two stages, ms | one network, ms |")
+    print("|---|---|---|---|---|---|")
     for count in (1, 4, 16):
-        quads = [box_to_quad(40 + 220 * (i % 4), 40 + 120 * (i // 4), 160 + 220 * (i % 4), 70 + 120 * (i // 4)) for i in range(count)]
+        image, quads = draw_picture(count)
+        frame = Frame(image, "")
 
-        def two_stages(quads: list[Quad] = quads) -> None:
-            pipeline.detect(image)
+        def two_stages(image: Image = image, quads: list[Quad] = quads) -> None:
+            two.detect(image)
             for quad in quads:
-                pipeline.straighten(image, quad)
-                pipeline.log_probabilities(rectify(image, quad))
+                two.straighten(image, quad)
+                two.log_probabilities(rectify(image, quad))
 
-        print(f"| {count} | {median_ms(two_stages):.1f} | {median_ms(lambda quads=quads: network(image).read(quads)):.1f} |")
+        def one_network(image: Image = image, quads: list[Quad] = quads) -> None:
+            network(image).read(quads)
+
+        read = [sum(p.status == "read" for p in pipeline.read_frame(frame).plates) for pipeline in (two, one)]
+        times = [median_ms(call) for call in (two_stages, one_network, lambda f=frame: two.read_frame(f), lambda f=frame: one.read_frame(f))]
+        print(f"| {count} | {read[0]}, {read[1]} | " + " | ".join(f"{value:.1f}" for value in times) + " |")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else network_path("end-to-end"))

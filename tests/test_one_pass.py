@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,11 +12,14 @@ from click.testing import CliRunner
 
 from openplate.cli import main
 from openplate.errors import ConfigError, WeightsError
+from openplate.evaluate.bench import setups
 from openplate.export.end_to_end import export_end_to_end
+from openplate.geometry import box_to_quad
 from openplate.pipeline import Options, Pipeline
 from openplate.sources import write_image
-from openplate.types import Frame
-from tests.export.test_end_to_end import IMAGE, write_checkpoint
+from openplate.types import MODELS, Frame
+from tests.conftest import label
+from tests.export.test_end_to_end import IMAGE, QUADS, write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -22,23 +29,64 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "plates.onnx"
 
 
+def options(weights: Path, **given: Any) -> Options:
+    return Options(model="end-to-end", detector=weights, precision="fp32", **given)
+
+
 def test_pipeline_finds_and_reads_with_one_network(weights: Path) -> None:
-    pipeline = Pipeline(Options(model="end-to-end", detector=weights, precision="fp32", only=("ru",)))
+    pipeline = Pipeline(options(weights, only=("ru",)))
     result = pipeline.read_frame(Frame(IMAGE, "noise"))
     detections = pipeline.detect(IMAGE)
     assert (result.width, result.height) == (200, 120)
     # An untrained network reads nothing surely, so that only its sure detections are plates.
-    sure = detections
-    assert sure
-    assert [p.detection.confidence for p in result.plates] == [d.confidence for d in sure]
+    assert detections
+    assert [p.detection.confidence for p in result.plates] == [d.confidence for d in detections]
     assert {p.status for p in result.plates} == {"unreadable"}
     assert result.milliseconds.rectify == 0
-    assert np.array_equal(result.plates[0].detection.quad, sure[0].quad)
+    assert np.allclose(result.plates[0].detection.quad, pipeline.straighten(IMAGE, detections[0].quad), atol=0.05)
+    assert result.engine == pipeline.engine and pipeline.engine.precision == "fp32"
 
 
-def test_model_without_weights_says_what_to_do() -> None:
-    with pytest.raises(WeightsError, match=r"not in the package; train and export them \(docs/end-to-end.md\)"):
-        Pipeline(model="end-to-end")
+def test_quads_and_whole_pictures_are_read_in_the_network_s_features(weights: Path) -> None:
+    pipeline = Pipeline(options(weights, min_confidence=0.0))
+    readings = pipeline.read_quads(IMAGE, QUADS)
+    assert [pipeline.read_quads(IMAGE, [quad])[0].text for quad in QUADS] == [reading.text for reading in readings]
+    assert pipeline.read_quads(IMAGE, []) == []
+    (plate,) = pipeline.read_cropped(Frame(IMAGE, "noise")).plates
+    corners = pipeline.read_quads(IMAGE, [box_to_quad(0, 0, 200, 120)])[0]
+    assert plate.reading.confidence >= corners.confidence
+    assert plate.detection.quad.tolist() == [[0, 0], [200, 0], [200, 120], [0, 120]]
+
+
+def test_hints_change_what_is_read_and_share_the_network(weights: Path) -> None:
+    pipeline = Pipeline(options(weights))
+    strict = pipeline.hinting(only=["ru"])
+    assert all(format_.startswith("RU/") for r in strict.read_quads(IMAGE, QUADS) for format_ in [c.format for c in r.candidates] if format_)
+    assert strict.decoder is not pipeline.decoder
+
+
+def test_corners_are_corrected_and_crops_not_read_by_one_network(weights: Path) -> None:
+    pipeline = Pipeline(options(weights))
+    with pytest.raises(ConfigError, match="follows no plates through video"):
+        pipeline.log_probabilities(np.zeros((48, 192), np.uint8))
+    corrected = pipeline.straighten(IMAGE, QUADS[1])
+    assert 0 < np.abs(corrected - QUADS[1]).max() < 10
+
+
+def test_second_file_must_lie_beside_the_first(weights: Path, tmp_path: Path) -> None:
+    shutil.copyfile(weights, tmp_path / "plates.onnx")
+    with pytest.raises(WeightsError, match=r"plates-reader\.onnx: expected a network"):
+        Pipeline(options(tmp_path / "plates.onnx"))
+
+
+def test_reader_beside_one_network_is_refused(weights: Path) -> None:
+    with pytest.raises(ConfigError, match="one network for all reads by itself"):
+        Pipeline(options(weights, reader=Path("reader.onnx")))
+
+
+def test_one_network_as_detector_says_how_to_use_it(weights: Path) -> None:
+    with pytest.raises(WeightsError, match="got kind 'end-to-end'; read with --model end-to-end"):
+        Pipeline(Options(detector=weights))
 
 
 def test_unknown_model_is_refused() -> None:
@@ -51,3 +99,26 @@ def test_command_reads_with_one_network(weights: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["read", str(tmp_path / "noise.png"), "--model", "end-to-end", "--detector", str(weights), "--json"])
     assert result.exit_code == 0
     assert '"plates"' in result.stdout
+
+
+def test_one_network_is_measured_on_labelled_photos(weights: Path, make_dataset: Callable[..., Path]) -> None:
+    given = ["--model", "end-to-end", "--detector", str(weights)]
+    result = CliRunner().invoke(main, ["evaluate", str(make_dataset([label("A123BC77")])), *given, "--json"])
+    assert result.exit_code == 0
+    (one,) = json.loads(result.stdout)["sets"]
+    assert (one["end_to_end"]["exact"]["total"], one["reading"]["exact"]["total"]) == (1, 1)
+    refused = CliRunner().invoke(main, ["evaluate", str(make_dataset([label("A1")], name="two")), *given, "--store", "results.json"])
+    assert refused.exit_code == 2 and "leave out --model end-to-end" in refused.stderr
+
+
+def test_both_ways_of_reading_are_timed_side_by_side(weights: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "noise.png", IMAGE)
+    given = ["--model", "end-to-end", "--detector", str(weights), "--runs", "1", "--warm-up", "0", "--json"]
+    result = CliRunner().invoke(main, ["bench", str(tmp_path / "noise.png"), *given])
+    assert result.exit_code == 0, result.stderr
+    assert "noise.png, end-to-end, auto" in result.stderr
+    (row,) = json.loads(result.stdout)["setups"]
+    assert (row["setup"]["model"], row["measurement"]["stages"]["rectify"]["median"]) == ("end-to-end", 0)
+    assert [s.model for s in setups(["auto"], ["auto"], [1], [1], models=MODELS)] == list(MODELS)
+    refused = CliRunner().invoke(main, ["bench", str(weights), "--model", "end-to-end"])
+    assert refused.exit_code == 2 and "--model says how photos are read" in refused.stderr

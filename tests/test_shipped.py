@@ -8,14 +8,13 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from openplate.engine import open_network
 from openplate.formats import load_formats, select
 from openplate.pipeline import Options, Pipeline
-from openplate.selftest import selftest
+from openplate.selftest import open_tested, selftest
 from openplate.synthesize.crops import draw_crops
 from openplate.synthesize.scenes import draw_scene
 from openplate.types import Frame
-from openplate.weights import NETWORKS, network_path, verify
+from openplate.weights import NETWORKS, verify
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,7 @@ def test_shipped_files_are_whole() -> None:
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_self_test_agrees_in_full_precision(engine: str) -> None:
-    networks = {name: open_network(network_path(name), engine=engine, precision="fp32") for name in NETWORKS}
+    networks = {name: open_tested(name, engine=engine, precision="fp32") for name in NETWORKS}
     rows = selftest(networks)
     assert [row.network for row in rows] == list(NETWORKS)
     assert all(row.passed for row in rows), rows

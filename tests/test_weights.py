@@ -7,18 +7,19 @@ from openplate.errors import WeightsError
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 """SHA-256 of "abc", from FIPS 180-2, appendix B.1."""
+NAMES = ("detector.onnx", "straightener.onnx", "reader.onnx", "end-to-end.onnx", "end-to-end-reader.onnx", "reference.npz")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("detector.onnx", "straightener.onnx", "reader.onnx", "reference.npz"):
+    for name in NAMES:
         (tmp_path / name).write_bytes(b"abc")
     weights.write_checksums(tmp_path)
     return tmp_path
 
 
 def test_checksums_are_sha256_by_file_name(folder: Path) -> None:
-    assert weights.checksums(folder) == {"detector.onnx": ABC, "reader.onnx": ABC, "reference.npz": ABC, "straightener.onnx": ABC}
+    assert weights.checksums(folder) == dict.fromkeys(NAMES, ABC)
 
 
 def test_files_as_shipped_give_no_fault(folder: Path) -> None:
@@ -53,9 +54,8 @@ def test_checksums_that_cannot_be_read_are_one_fault(folder: Path, text: str | N
 
 
 def test_paths_lie_in_the_package() -> None:
-    assert [p.name for p in (weights.detector_path(), weights.straightener_path(), weights.reader_path())] == [
-        f"{name}.onnx" for name in weights.NETWORKS
-    ]
+    assert [p.name for p in (weights.detector_path(), weights.straightener_path(), weights.reader_path())] == list(NAMES[:3])
+    assert tuple(weights.network_path(name).name for name in weights.FILES) == NAMES[:-1]
     assert weights.detector_path().parent == Path(weights.__file__).parent
 
 

@@ -21,6 +21,9 @@ _IMAGE_KEYS = ("image", "width", "height", "plates")
 _PLATE_KEYS = ("text", "country", "quad")
 _UPRIGHT_PX = 0.05
 
+HOLD_OUT = 5
+"""Every fifth image of a data set (by its place in labels.jsonl) is kept out of training: thresholds and calibration are set on it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledPlate:
@@ -66,6 +69,10 @@ class Dataset:
     def first(self, count: int) -> Dataset:
         """The same data set with its first `count` images alone."""
         return Dataset(self.name, self.folder, self.images[:count])
+
+    def part(self, held_out: bool) -> Dataset:
+        """The same data set with the images alone that training leaves out, or with all others: see `HOLD_OUT`."""
+        return Dataset(self.name, self.folder, tuple(image for number, image in enumerate(self.images) if (number % HOLD_OUT == 0) == held_out))
 
 
 @dataclass(frozen=True, slots=True)

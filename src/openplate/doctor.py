@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from openplate import __version__, weights
-from openplate.engine import ENGINES, Network, engine_devices, engine_version, installed_engines, open_network
+from openplate.engine import ENGINES, Network, engine_devices, engine_version, installed_engines
 from openplate.errors import OpenPlateError
-from openplate.selftest import SelfTest, selftest
+from openplate.selftest import SelfTest, open_tested, selftest
 from openplate.types import EngineReport
 
 JSON_VERSION = 1
@@ -68,11 +68,10 @@ def diagnose(*, engine: str = "auto", device: str = "cpu", precision: str = "aut
     faults = [str(error) for error in weights.verify()]
     networks: dict[str, Network] = {}
     for name in weights.NETWORKS:
-        path = weights.network_path(name)
-        if not path.is_file():
+        if not weights.network_path(name).is_file():
             continue  # verify() has named it
         try:
-            networks[name] = open_network(path, engine=engine, device=device, precision=precision, threads=threads)
+            networks[name] = open_tested(name, engine=engine, device=device, precision=precision, threads=threads)
         except OpenPlateError as error:
             faults.append(f"{name}: {error}")
     tests: list[SelfTest] = []
@@ -99,13 +98,13 @@ def as_text(diagnosis: Diagnosis) -> str:
     for test in diagnosis.tests:
         verdict = "passed" if test.passed else "FAILED"
         lines.append(f"{'self-test':<14}{test.network} {verdict}: error {test.error:.1e} of at most {test.tolerance:.0e}, {test.agreement:.1%} agree")
-    lines += [f"{'weights':<14}{w.name:<18}{w.size_bytes:>10,} bytes  SHA-256 {w.sha256[:12]}" for w in diagnosis.weights]
+    lines += [f"{'weights':<14}{w.name:<24}{w.size_bytes:>10,} bytes  SHA-256 {w.sha256[:12]}" for w in diagnosis.weights]
     lines += [f"{'WRONG':<14}{fault}" for fault in diagnosis.faults] or [f"{'weights':<14}all files are as shipped"]
     return "\n".join(lines)
 
 
 def _weights_files() -> tuple[WeightsFile, ...]:
-    paths = (*(weights.network_path(name) for name in weights.NETWORKS), weights.reference_path())
+    paths = (*(weights.network_path(name) for name in weights.FILES), weights.reference_path())
     return tuple(WeightsFile(path.name, path.stat().st_size, weights.sha256(path)) for path in paths if path.is_file())
 
 

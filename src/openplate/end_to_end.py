@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,12 +17,15 @@ from openplate.detect.detector import detection_scale, prepare
 from openplate.engine import JointNetwork, open_joint_network, open_network
 from openplate.errors import WeightsError
 from openplate.formats import Format
-from openplate.geometry import grow_quad
+from openplate.geometry import grow_quad, quad_size
 from openplate.read.decode import Decoder
+from openplate.rectify import CROP_HEIGHT, CROP_WIDTH
 from openplate.types import Detection, EngineReport, Image, Quad, Reading
 
-MAPS = 4
-"""Feature maps that the first file gives and the second takes."""
+MAPS = 3
+"""Maps of features that the first file gives and the second takes."""
+COARSER = 1.5
+"""From how many pixels to one of the reader's on, along both sides, a plate is read in pixels of half the number."""
 
 
 def reader_beside(path: Path) -> Path:
@@ -30,24 +35,62 @@ def reader_beside(path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What the network saw in one image: its detections, the most confident first, and the features in which it reads."""
+    """What the network saw in one image: detections, the most confident first, those under the network's threshold in `faint`; the features in which it
+    reads; and the image's pixels, `(h, w) uint8` grey, which cover what the features cover."""
 
     detections: tuple[Detection, ...]
-    scale: float
+    faint: tuple[Detection, ...]
+    grey: NDArray[np.uint8]
     maps: tuple[NDArray[np.float32], ...]
     reader: JointNetwork
+    _levels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
-    def read(self, quads: Sequence[Quad]) -> NDArray[np.float32]:
-        """`(Q, T, K)` log-probabilities of quads in the image's px; what one quad reads never depends on the others.
+    def read(self, quads: Sequence[Quad], correct: bool = True) -> tuple[NDArray[np.float32], list[Quad]]:
+        """`(Q, T, K)` log-probabilities of quads in the image's px, and the quads through which they were read; what one quad reads never depends on the
+        others.
+
+        Args:
+            quads: as they were detected.
+            correct: whether their corners are corrected first, or they are read as they are.
 
         Raises:
             ValueError: there are no quads.
         """
         if not quads:
             raise ValueError("expected one quad or more, got none")
-        scaled = np.stack([np.asarray(quad, np.float32) for quad in quads]) * np.float32(self.scale)
-        log_probabilities: NDArray[np.float32] = self.reader(*self.maps, scaled)[0]
-        return log_probabilities
+        levels = [_level(quad) for quad in quads]
+        found: dict[int, tuple[NDArray[np.float32], Quad]] = {}
+        for level in sorted(set(levels)):
+            places = [i for i, own in enumerate(levels) if own == level]
+            pixels = self.pixels(level)
+            factor = np.array([pixels.shape[3] / self.grey.shape[1], pixels.shape[2] / self.grey.shape[0]], np.float32)
+            scaled = np.stack([np.asarray(quads[i], np.float32) for i in places]) * factor
+            said, seen = self.reader(pixels, *self.maps, scaled, np.full(len(places), correct, np.float32))
+            found |= dict(zip(places, zip(said, seen / factor, strict=True), strict=True))
+        return np.stack([found[i][0] for i in range(len(quads))]), [found[i][1] for i in range(len(quads))]
+
+    def pixels(self, level: int) -> NDArray[np.float32]:
+        """The pixels averaged down by 2 ** `level`, `(1, 1, h, w)`."""
+        if level not in self._levels:
+            height, width = self.grey.shape
+            size = max(1, round(width / 2**level)), max(1, round(height / 2**level))
+            smaller = self.grey if level == 0 else cv2.resize(self.grey, size, interpolation=cv2.INTER_AREA)
+            self._levels[level] = np.asarray(smaller, dtype=np.float32)[None, None]
+        return self._levels[level]
+
+
+def _level(quad: Quad) -> int:
+    """How often the pixels are to be halved so that a plate does not alias when it is sampled at the reader's size."""
+    width, height = quad_size(quad)
+    shrink = min(width / CROP_WIDTH, height / CROP_HEIGHT)
+    return max(0, math.ceil(math.log2(max(shrink, 1e-6) / COARSER)))
+
+
+def grey_pixels(image: Image, width: int, height: int) -> NDArray[np.uint8]:
+    """An image `(H, W, 3) uint8 RGB` in grey, its last row and column repeated up to `width` and `height` px."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    right, below = max(0, width - grey.shape[1]), max(0, height - grey.shape[0])
+    return np.asarray(cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)[:height, :width], dtype=np.uint8)
 
 
 class EndToEnd:
@@ -66,7 +109,7 @@ class EndToEnd:
         if metadata.get("openplate.kind") != "end-to-end":
             raise WeightsError(f"{path}: expected an end-to-end network of openplate, got kind {metadata.get('openplate.kind')!r}")
         beside = reader_beside(path)
-        self._reader = open_joint_network(beside, MAPS + 1, engine=engine, device=device, precision="fp32", threads=threads)
+        self._reader = open_joint_network(beside, MAPS + 3, engine=engine, device=device, precision="fp32", threads=threads)
         other = self._reader.metadata
         if other.get("openplate.kind") != "end-to-end-reader":
             raise WeightsError(f"{beside}: expected the reader of {path.name}, got kind {other.get('openplate.kind')!r}")
@@ -77,24 +120,30 @@ class EndToEnd:
         self.report: EngineReport = self._network.report
         self._side = int(metadata["openplate.side"])
         self._fixed = metadata.get("openplate.scaling") == "side"
-        self._threshold = float(metadata["openplate.threshold"])
+        self.threshold = float(metadata["openplate.threshold"])
+        self._faint = float(metadata.get("openplate.faint", metadata["openplate.threshold"]))
 
     def __call__(self, image: Image) -> Look:
         """Looks at one image `(H, W, 3) uint8 RGB`; quads are in its px."""
         height, width = image.shape[:2]
         # SSD's 300 px are the longer side whatever the image; the light network takes images as the detector does.
         scale = self._side / max(width, height) if self._fixed else detection_scale(width, height, self._side)
-        output, *maps = self._network(prepare(image, scale)[None])
-        found = decode_detections(output[0], self._threshold)
-        detections = tuple(Detection(np.asarray(d.quad / scale, dtype=np.float32), d.confidence) for d in found)
-        return Look(detections, scale, tuple(maps), self._reader)
+        prepared = prepare(image, scale)
+        # The sides were rounded to whole pixels, each by itself.
+        scales = np.array([max(1, round(width * scale)) / width, max(1, round(height * scale)) / height], np.float32)
+        output, *maps = self._network(prepared[None])
+        found = decode_detections(output[0], self._faint)
+        detections = [Detection(np.asarray(d.quad / scales, dtype=np.float32), d.confidence) for d in found]
+        sure = tuple(d for d in detections if d.confidence >= self.threshold)
+        grey = grey_pixels(image, round(prepared.shape[1] / float(scales[0])), round(prepared.shape[0] / float(scales[1])))
+        return Look(sure, tuple(detections[len(sure) :]), grey, tuple(maps), self._reader)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadDetection:
-    """A detection and what was read in it."""
+class ReadQuad:
+    """A quad with its corners corrected, and what was read in it."""
 
-    detection: Detection
+    quad: Quad
     reading: Reading
 
 
@@ -132,24 +181,30 @@ class OnePass:
         other.decoder = self.decoder.hinting(formats, country, only)
         return other
 
-    def __call__(self, image: Image, unsure: Callable[[Reading], bool], margins: Sequence[tuple[float, float]]) -> list[ReadDetection]:
-        """Finds and reads the plates of one image `(H, W, 3) uint8 RGB`, the most confident first; see `read`."""
-        return self.read(self.look(image), unsure, margins)
-
-    def read(self, look: Look, unsure: Callable[[Reading], bool], margins: Sequence[tuple[float, float]]) -> list[ReadDetection]:
-        """Reads all detections of a look.
+    def read(
+        self,
+        look: Look,
+        quads: Sequence[Quad],
+        unsure: Callable[[Reading], bool],
+        margins: Sequence[tuple[float, float]],
+        correct: bool = True,
+    ) -> list[ReadQuad]:
+        """Reads quads in the image of a look.
 
         Args:
             look: what `look` gave of an image.
+            quads: places in it, in its px.
             unsure: whether a reading of one view is to be helped by further views.
-            margins: by how much the quad is grown for each further view, as `openplate.geometry.grow_quad` takes it; all views are decoded together.
+            margins: by how much the corrected quad is grown for each further view, as `openplate.geometry.grow_quad` takes it; all views are decoded
+                together.
+            correct: whether corners are corrected first.
         """
-        if not look.detections:
+        if not quads:
             return []
         found = []
-        for detection, first in zip(look.detections, look.read([d.quad for d in look.detections]), strict=True):
+        for first, quad in zip(*look.read(quads, correct), strict=True):
             reading = self.decoder.decode([first])
             if margins and unsure(reading):
-                reading = self.decoder.decode([first, *look.read([grow_quad(detection.quad, *margin) for margin in margins])])
-            found.append(ReadDetection(detection, reading))
+                reading = self.decoder.decode([first, *look.read([grow_quad(quad, *margin) for margin in margins], correct=False)[0]])
+            found.append(ReadQuad(quad, reading))
         return found

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openplate.detect.open import open_detector
-from openplate.end_to_end import OnePass
+from openplate.end_to_end import OnePass, reader_beside
 from openplate.engine import check_threads
-from openplate.errors import ConfigError, SourceError, WeightsError
+from openplate.errors import ConfigError, SourceError
 from openplate.formats import load_formats
 from openplate.geometry import box_to_quad, grow_quad, quad_iou, quad_size
 from openplate.read.decode import Decoder
@@ -27,8 +27,8 @@ from openplate.read.reader import Reader
 from openplate.rectify import rectify
 from openplate.sources import read_image
 from openplate.straighten import Straightener
-from openplate.types import Crop, Detection, EngineReport, Frame, Image, Milliseconds, PhotoResult, Plate, Quad, Reading
-from openplate.weights import as_shipped, detector_path, reader_path, straightener_path
+from openplate.types import MODELS, Crop, Detection, EngineReport, Frame, Image, Milliseconds, PhotoResult, Plate, Quad, Reading
+from openplate.weights import as_shipped, detector_path, network_path, reader_path, straightener_path
 
 SURE = 0.98
 """A reading at least this sure from one crop is not looked at again."""
@@ -44,7 +44,6 @@ TEXTLESS_WIDE = 0.85
 """The same for detections wider than `WIDE`: in a plate of that size there would be something to read."""
 WIDE = 0.3
 """As a part of the picture's longer side."""
-MODELS = ("two-stage", "end-to-end")
 
 
 def _as_texts(name: str, value: object) -> tuple[str, ...]:
@@ -61,10 +60,10 @@ def _as_texts(name: str, value: object) -> tuple[str, ...]:
 class Options:
     """How to read.
 
-    `country` is a soft hint, `only` a strict one (codes such as "ru"); plates under `min_confidence` are unreadable; `engine`, `device`, `precision` and
-    `threads` as in `openplate.engine.open_network`; `detector` and `reader` replace the shipped weights; `formats` are folders with further format files.
-    `model` is one of `MODELS`: "end-to-end" finds and reads with one network, whose first file `detector` names. `all_detections` reports faint and
-    outsized detections without text too.
+    `country` is a soft hint, `only` a strict one (codes such as "ru"); plates under `min_confidence` are unreadable; `engine`, `device`, `precision`
+    and `threads` as in `openplate.engine.open_network`; `detector` and `reader` replace the shipped weights; `formats` are folders with further
+    format files. `model` is one of `MODELS`: "end-to-end" finds and reads with one network; `detector` then replaces it, and is its first file.
+    `all_detections` reports faint and outsized detections without text too.
 
     Codes may come as one text too, "ru,kz", and `formats` as one folder; they are kept as tuples.
 
@@ -82,7 +81,7 @@ class Options:
     detector: Path | None = None
     reader: Path | None = None
     formats: Sequence[str] = ()
-    model: str = "two-stage"
+    model: str = MODELS[0]
     all_detections: bool = False
 
     def __post_init__(self) -> None:
@@ -131,16 +130,20 @@ class Pipeline:
         run = (options.engine, options.device, options.precision, options.threads)
         self._one_pass: OnePass | None = None
         if options.model == "end-to-end":
+            if options.reader is not None:
+                raise ConfigError("reader: one network for all reads by itself; leave reader out, or give the network's first file as detector")
+            path = options.detector or as_shipped(network_path("end-to-end"))
             if options.detector is None:
-                raise WeightsError(
-                    "model end-to-end: its weights are not in the package; train and export them (docs/end-to-end.md), give the file as detector"
-                )
-            self._one_pass = OnePass(options.detector, formats, options.country, options.only, *run)
+                as_shipped(reader_beside(path))
+            self._one_pass = OnePass(path, formats, options.country, options.only, *run)
+            self._threshold = self._one_pass.look.threshold
+            self.engine: EngineReport = self._one_pass.report
         else:
             self._detector = open_detector(options.detector or as_shipped(detector_path()), *run)
-        self._straightener = Straightener(as_shipped(straightener_path()), *run)
-        self._reader = Reader(options.reader or as_shipped(reader_path()), formats, options.country, options.only, *run)
-        self.engine: EngineReport = self._reader.report
+            self._straightener = Straightener(as_shipped(straightener_path()), *run)
+            self._reader = Reader(options.reader or as_shipped(reader_path()), formats, options.country, options.only, *run)
+            self._threshold = self._detector.threshold
+            self.engine = self._reader.report
 
     def hinting(self, country: Sequence[str] = (), only: Sequence[str] = (), min_confidence: float = 0.5) -> Pipeline:
         """A pipeline with other hints, which shares this one's networks: made in a tenth of a second.
@@ -152,8 +155,10 @@ class Pipeline:
         other = copy.copy(self)
         other.options = options = replace(self.options, country=country, only=only, min_confidence=min_confidence)
         if options.country != self.options.country or options.only != self.options.only:
-            other._reader = self._reader.hinting(self._formats, options.country, options.only)
-            other._one_pass = self._one_pass and self._one_pass.hinting(self._formats, options.country, options.only)
+            if self._one_pass is not None:
+                other._one_pass = self._one_pass.hinting(self._formats, options.country, options.only)
+            else:
+                other._reader = self._reader.hinting(self._formats, options.country, options.only)
         return other
 
     def read(self, source: Image | Path | str | bytes) -> list[Plate]:
@@ -196,8 +201,10 @@ class Pipeline:
         started = time.perf_counter()
         look = one_pass.look(frame.image)
         looked = time.perf_counter()
-        found = one_pass.read(look, lambda reading: HOPELESS <= reading.confidence < SURE, LOOKS[:-1])
-        plates = self._worth_reporting([self._plate(entry.detection, entry.reading) for entry in found], frame.image)
+        detections = self._apart((*look.detections, *look.faint))
+        found = one_pass.read(look, [d.quad for d in detections], _is_unsure, LOOKS[:-1])
+        plates = [self._plate(Detection(f.quad, d.confidence), f.reading) for d, f in zip(detections, found, strict=True)]
+        plates = self._worth_reporting([p for p in plates if self._is_believed(p)], frame.image)
         times = Milliseconds(decode_ms, 1000 * (looked - started), 0.0, 1000 * (time.perf_counter() - looked))
         return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), one_pass.report, times)
 
@@ -214,6 +221,12 @@ class Pipeline:
         started = time.perf_counter()
         height, width = frame.image.shape[:2]
         corners = box_to_quad(0, 0, width, height)
+        if self._one_pass is not None:
+            look = self._one_pass.look(frame.image)
+            ways = [self._one_pass.read(look, [corners], _is_unsure, LOOKS[:-1], correct)[0].reading for correct in (False, True)]
+            reading = max(ways, key=lambda r: r.confidence)
+            times = Milliseconds(decode_ms, 0.0, 0.0, 1000 * (time.perf_counter() - started))
+            return PhotoResult(frame.source, width, height, (self._plate(Detection(corners, 1.0), reading),), self._one_pass.report, times)
         straight = self.straighten(frame.image, corners)
         quads = (corners,) if np.array_equal(straight, corners) else (corners, straight)
         crops = [rectify(frame.image, quad) for quad in quads]
@@ -225,6 +238,8 @@ class Pipeline:
 
     def read_quads(self, image: Image, quads: Sequence[Quad]) -> list[Reading]:
         """The readings of given quads, which are straightened and read as detections are."""
+        if self._one_pass is not None:
+            return [found.reading for found in self._one_pass.read(self._one_pass.look(image), quads, _is_unsure, LOOKS[:-1])]
         readings = []
         for coarse in quads:
             quad = self.straighten(image, coarse)
@@ -238,14 +253,22 @@ class Pipeline:
     @property
     def decoder(self) -> Decoder:
         """Decodes the reader's log-probabilities over the formats: of one look, or of several looks together."""
-        return self._reader.decoder
+        return self._reader.decoder if self._one_pass is None else self._one_pass.decoder
 
     def log_probabilities(self, crop: Crop) -> NDArray[np.float32]:
-        """What the reader says of one crop, `(T, K)` log-probabilities."""
+        """What the reader says of one crop, `(T, K)` log-probabilities.
+
+        Raises:
+            ConfigError: one network does it all, which reads in an image's features and not in crops.
+        """
+        if self._one_pass is not None:
+            raise ConfigError('model: "end-to-end" reads whole images and no crops, so it follows no plates through video; take "two-stage"')
         return self._reader.log_probabilities(crop)
 
     def straighten(self, image: Image, quad: Quad) -> Quad:
         """A detection's quad with its corners corrected; the quad itself where the correction is no plausible plate."""
+        if self._one_pass is not None:
+            return self._one_pass.look(image).read([quad])[1][0]
         refined = self._straightener(image, quad)
         return refined if _plausible(refined, quad) else quad
 
@@ -253,19 +276,20 @@ class Pipeline:
         """One look; where it is not sure, further looks through slightly different quads, all decoded together."""
         first = self._reader.log_probabilities(crop)
         reading = self._reader.decoder.decode([first])
-        if reading.confidence >= SURE or reading.confidence < HOPELESS:
+        if not _is_unsure(reading):
             return reading
         others = [rectify(image, grow_quad(q, *margin)) for q, margin in zip((quad, quad, coarse), LOOKS, strict=True)]
         return self._reader.decoder.decode([first, *(self._reader.log_probabilities(other) for other in others)])
 
     def _apart(self, candidates: Sequence[Detection]) -> list[Detection]:
         """The detections, and the fainter ones that lie on none of them."""
-        sure = [d for d in candidates if d.confidence >= self._detector.threshold]
+        sure = [d for d in candidates if d.confidence >= self._threshold]
         return sure + [d for d in candidates[len(sure) :] if not any(quad_iou(d.quad, other.quad) > 0 for other in sure)]
 
     def _is_believed(self, plate: Plate) -> bool:
-        """Whether a plate was detected, or faintly detected and surely read as digits and letters in a tight format: so are plates among large lettering."""
-        if plate.detection.confidence >= self._detector.threshold:
+        """Whether a plate was detected, or faintly detected and surely read as digits and letters in a tight format: so are plates among large
+        lettering."""
+        if plate.detection.confidence >= self._threshold:
             return True
         text, confidence = plate.reading.text, plate.reading.confidence
         has_both = any(c.isdigit() for c in text) and any(c.isalpha() for c in text)
@@ -292,6 +316,11 @@ class Pipeline:
                 reason += f"; the plate is small ({width:.0f} × {height:.0f} px)"
             return Plate("unreadable", None, reason, detection, reading)
         return Plate("read", reading.text, None, detection, reading)
+
+
+def _is_unsure(reading: Reading) -> bool:
+    """Whether further looks at a plate may help its reading."""
+    return HOPELESS <= reading.confidence < SURE
 
 
 def _unsure(confidence: float, least: float) -> str:

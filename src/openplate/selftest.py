@@ -15,13 +15,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openplate import weights
-from openplate.engine import Network, open_network
+from openplate.end_to_end import MAPS, grey_pixels, reader_beside
+from openplate.engine import Network, open_joint_network, open_network
 from openplate.errors import WeightsError
+from openplate.geometry import box_to_quad
 
 TOLERANCES = {"fp32": 1e-3, "bf16": 6e-2, "int8": 2.5e-1}
 """Largest error allowed, as a share of the output's largest absolute value; bf16 keeps 8 bits of the mantissa, over some twenty layers.
 
 Seen of a detector, whose outputs are logits up to 9 and offsets up to 1: 0.033 in bf16 and 0.126 in int8; of a reader 0.003 and 0.013."""
+
+
+class BothFiles:
+    """The end-to-end network as the self-test sees it: an image `(1, H, W, 3) uint8` to its detections and the text of one place in it.
+
+    Raises:
+        WeightsError, EngineError: see `openplate.end_to_end.EndToEnd`.
+    """
+
+    def __init__(self, path: Path, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> None:
+        self._look = open_network(path, engine=engine, device=device, precision=precision, threads=threads)
+        self._read = open_joint_network(reader_beside(path), MAPS + 3, engine=engine, device=device, precision="fp32", threads=threads)
+        self.metadata, self.report, self.input_shape = self._look.metadata, self._look.report, self._look.input_shape
+
+    def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        detections, *maps = self._look(batch)
+        height, width = batch.shape[1:3]
+        place = box_to_quad(0.3 * width, 0.4 * height, 0.7 * width, 0.6 * height)[None]
+        return detections, *self._read(grey_pixels(batch[0], width, height).astype(np.float32)[None, None], *maps, place, np.ones(1, np.float32))
+
+
+def open_tested(name: str, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> Network:
+    """One of the shipped `NETWORKS` as the self-test sees it.
+
+    Raises:
+        WeightsError: its file is missing or damaged.
+        EngineError: the engine, device or precision is not available.
+    """
+    run = {"engine": engine, "device": device, "precision": precision}
+    path = weights.network_path(name)
+    return BothFiles(path, threads=threads, **run) if name == "end-to-end" else open_network(path, threads=threads, **run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +97,7 @@ def write_reference(inputs: Mapping[str, NDArray[Any]], networks: Mapping[str, N
     Raises:
         WeightsError: a network is missing or does not run in fp32, or the file that is there is damaged.
     """
-    opened = networks or {name: open_network(weights.network_path(name), precision="fp32") for name in inputs}
+    opened = networks or {name: open_tested(name, precision="fp32") for name in inputs}
     path = path or weights.reference_path()
     kept = _read(path) if path.exists() else {}
     arrays = {key: array for key, array in kept.items() if key.partition("/")[0] not in opened}

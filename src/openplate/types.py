@@ -18,6 +18,9 @@ Quad = NDArray[np.float32]
 Crop = NDArray[np.uint8]
 """A rectified plate: `(H, W) uint8` grey at the reader's input size."""
 
+MODELS = ("two-stage", "end-to-end")
+"""How photos are read: by a detector, a straightener and a reader, or by one network that shares its features."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

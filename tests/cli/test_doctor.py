@@ -7,11 +7,12 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper
 
-from openplate import weights
+from openplate import selftest, weights
 from openplate.cli import main
+from openplate.engine import open_network
 from openplate.selftest import write_reference
 
-NAMES = ("detector", "straightener", "reader")
+NAMES = ("detector", "straightener", "reader", "end-to-end")
 
 
 @pytest.fixture
@@ -21,9 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = helper.make_model(helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "doubled", [taken], [given]))
     model.opset_import[0].version = 17
     model.ir_version = 9
-    for name in NAMES:
+    for name in (*NAMES, "end-to-end-reader"):
         onnx.save(model, tmp_path / f"{name}.onnx")
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(selftest, "BothFiles", open_network)  # networks that double have one file
     write_reference({name: np.array([[1, 2]], np.float32) for name in NAMES})
     weights.write_checksums(tmp_path)
     return tmp_path
@@ -50,9 +52,11 @@ def test_weights_files_are_told_with_size_and_checksum(folder: Path) -> None:
     (folder / "reader.onnx").write_bytes(b"abc")
     # SHA-256 of "abc", from FIPS 180-2, appendix B.1
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert f"weights       reader.onnx                3 bytes  SHA-256 {digest[:12]}" in CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
+    assert (
+        f"weights       reader.onnx                      3 bytes  SHA-256 {digest[:12]}" in CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
+    )
     found = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["weights"]
-    assert list(found) == ["detector.onnx", "straightener.onnx", "reader.onnx", "reference.npz"]
+    assert list(found) == [*(f"{name}.onnx" for name in NAMES), "end-to-end-reader.onnx", "reference.npz"]
     assert found["reader.onnx"] == {"bytes": 3, "sha256": digest}
 
 
@@ -63,7 +67,7 @@ def test_missing_network_is_a_fault_and_exit_code_1(folder: Path) -> None:
     assert result.exit_code == 1
     assert len(found["faults"]) == 1
     assert "reader.onnx: the file is missing" in found["faults"][0]
-    assert sorted(found["networks"]) == ["detector", "straightener"]
+    assert sorted(found["networks"]) == ["detector", "end-to-end", "straightener"]
 
 
 def test_network_that_computes_something_else_fails_the_self_test(folder: Path) -> None:

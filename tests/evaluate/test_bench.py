@@ -99,7 +99,7 @@ def test_measurement_crosses_the_process_border_unchanged(stand_in: Callable[[st
     assert [(o.case, o.setup.threads) for o in outcomes] == [("first", 1), ("first", 2), ("second", 1), ("second", 2)]
     assert outcomes[0].measurement == found
     rows = pipeline_table(outcomes)
-    assert rows[1][:6] == ["first", "0", "fake cpu", "fp32", "1", "1"]
+    assert rows[1][:7] == ["first", "0", "two-stage", "fake cpu", "fp32", "1", "1"]
     assert rows[1][rows[0].index("ratio")] == "2.00"
 
 

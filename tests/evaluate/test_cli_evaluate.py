@@ -47,6 +47,14 @@ def test_table_has_a_row_a_set_and_one_for_all(make_dataset: MakeDataset) -> Non
 
 
 @pytest.mark.usefixtures("asked")
+def test_held_out_images_are_every_fifth(make_dataset: MakeDataset) -> None:
+    folder = make_dataset(*[[label(f"A{i}")] for i in range(11)])
+    found = json.loads(run(folder, "--held-out", "--json").stdout)["sets"][0]
+    assert found["images"] == 3
+    assert sorted(f["truth"] for f in found["failures"]) == ["A0", "A10", "A5"]
+
+
+@pytest.mark.usefixtures("asked")
 def test_json_is_one_object_with_sets_failures_and_all(make_dataset: MakeDataset) -> None:
     result = run(make_dataset([label("A123BC77")], [label("B1")]), "--json")
     data = json.loads(result.stdout)
@@ -217,13 +225,15 @@ def test_results_of_a_network_are_stored(make_dataset: MakeDataset, tmp_path: Pa
     )
     assert {name: (one["plates"], one["reading"]["exact"]["right"]) for name, one in stored["sets"].items()} == {"one": (2, 1), "two": (1, 0)}
     assert stored["sets"]["one"]["reading"]["cer"] == 1 / 16
+    assert stored["sets"]["one"]["reading"]["settings"] == "part reader, reader tiny.onnx"  # and not where it lay on this computer
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ((), "say which with --reader, --detector or --part"),
-        (("--part", "reader", "--limit", "1"), "leave out --false-alarms and --limit"),
+        (("--part", "reader", "--limit", "1"), "leave out --false-alarms, --limit and --held-out"),
+        (("--part", "reader", "--held-out"), "leave out --false-alarms, --limit and --held-out"),
         (("--reader", "a.onnx", "--detector", "b.onnx"), "not both"),
         (("--reader", "a.onnx", "--part", "detector"), "part detector does not measure a.onnx"),
     ],

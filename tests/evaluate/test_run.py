@@ -149,3 +149,11 @@ def test_combined_report_counts_each_plate_once(make_dataset: MakeDataset) -> No
     summary = combine([first, second]).summary()
     assert summary.end_to_end
     assert (summary.end_to_end.exact.right, summary.end_to_end.exact.total) == (2, 3)
+
+
+@pytest.mark.parametrize(("text", "wrong_length"), [("A123BC77", 0), ("A123BC78", 0), ("A123BC7", 1), ("A-123 BC 77", 0), ("A123BC777", 1)])
+def test_texts_with_too_few_or_too_many_characters_are_counted(make_dataset: Callable[..., Path], text: str, wrong_length: int) -> None:
+    dataset = load_dataset(make_dataset([label("A123BC77")]))
+    whole = evaluate(FakePipeline([plate(HERE, text, 0.9)], [reading(text, 0.9)]), dataset).summary().end_to_end
+    assert whole is not None
+    assert (whole.wrong_length.right, whole.wrong_length.total) == (wrong_length, 1)

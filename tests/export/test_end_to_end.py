@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from openplate.charset import CHARACTERS
-from openplate.end_to_end import EndToEnd, OnePass, reader_beside
+from openplate.end_to_end import EndToEnd, Look, OnePass, grey_pixels, reader_beside
 from openplate.engine import open_joint_network
 from openplate.errors import WeightsError
 from openplate.export import end_to_end as export
-from openplate.export.end_to_end import export_end_to_end
-from openplate.export.onnx import TOLERANCE, build_network, write_metadata
+from openplate.export.end_to_end import TOLERANCE, export_end_to_end
+from openplate.export.onnx import build_network, write_metadata
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad, grow_quad
 from openplate.train.checkpoint import save_checkpoint
@@ -31,11 +31,13 @@ def write_checkpoint(folder: Path, backbone: str, longest_px: int = 192) -> Path
     settings = {
         "characters": CHARACTERS,
         "backbone": backbone,
+        "channels": [8, 16, 16, 16, 16],
+        "origins": ["CN", "RU"],
         "width": 0.25 if backbone == "light" else 1 / 64,
         "hidden": 8,
         "longest_px": longest_px,
     }
-    network = Network(len(CHARACTERS) + 1, backbone, settings["width"], settings["hidden"])
+    network = Network(len(CHARACTERS) + 1, backbone, settings["width"], settings["hidden"], settings["channels"], len(settings["origins"]))
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith(("heads.2.score.bias", "heads.2.predict.bias")):
@@ -67,16 +69,18 @@ def test_two_files_are_written_and_compute_what_torch_computes(exported: Exporte
 def test_quads_of_an_image_are_read_as_torch_reads_them(exported: Exported, engine: str) -> None:
     checkpoint, target, _ = exported
     look = EndToEnd(target, engine=engine, precision="fp32")(IMAGE)
-    texts = look.read(QUADS)
+    texts, seen = look.read(QUADS)
     network = build_network(torch.load(checkpoint, weights_only=True))
     assert isinstance(network, Network)
-    # 200 px become 192; the rest is filled with grey up to 128.
-    assert look.scale == pytest.approx(0.96)
-    assert look.maps[0].shape[2:] == (64, 96)
-    maps = tuple(torch.from_numpy(m) for m in look.maps)
+    # 200 px become 192, and the rest is filled up to 128: the pixels keep their size, 200 × 120, and cover 134 px in height too (the 120 became 115).
+    assert look.grey.shape == (134, 200)
+    assert look.maps[0].shape[2:] == (32, 48)
+    maps = tuple(torch.from_numpy(m) for m in (look.pixels(0), *look.maps))
     with torch.inference_mode():
-        expected = network.read(maps, Choice(torch.from_numpy(np.stack(QUADS) * np.float32(0.96)), torch.zeros(2, dtype=torch.long)))  # type: ignore[arg-type]
-    assert texts.shape == (2, 96, len(CHARACTERS) + 1)
+        expected = network.read(maps, Choice(torch.from_numpy(np.stack(QUADS)), torch.zeros(2, dtype=torch.long)))  # type: ignore[arg-type]
+    expected, corrected = expected
+    assert np.allclose(np.stack(seen), corrected.numpy(), atol=0.05)
+    assert texts.shape == (2, 97, len(CHARACTERS) + 1)  # 96 steps, and the row of countries
     assert np.allclose(texts, expected.numpy(), atol=5e-3)
 
 
@@ -84,9 +88,9 @@ def test_quads_of_an_image_are_read_as_torch_reads_them(exported: Exported, engi
 def test_number_of_quads_is_free_and_changes_no_text(exported: Exported, engine: str) -> None:
     _, target, _ = exported
     look = EndToEnd(target, engine=engine, precision="fp32")(IMAGE)
-    together = look.read([*QUADS, QUADS[0] + 3])
+    together = look.read([*QUADS, QUADS[0] + 3])[0]
     for i, quad in enumerate(QUADS):
-        assert np.allclose(look.read([quad])[0], together[i], atol=1e-4)
+        assert np.allclose(look.read([quad])[0][0], together[i], atol=1e-4)
     with pytest.raises(ValueError, match="one quad or more"):
         look.read([])
 
@@ -110,16 +114,16 @@ def test_reader_of_another_training_is_refused(exported: Exported, tmp_path: Pat
     reader_beside(tmp_path / target.name).unlink()
     with pytest.raises(WeightsError, match=r"plates-reader\.onnx: expected a network"):
         EndToEnd(tmp_path / target.name)
-    with pytest.raises(WeightsError, match="expected a network with one input, this one has 5"):
+    with pytest.raises(WeightsError, match="expected a network with one input, this one has 6"):
         EndToEnd(reader_beside(target))
 
 
 def test_wrong_inputs_of_the_reader_give_value_errors(exported: Exported) -> None:
     _, target, _ = exported
-    network = open_joint_network(reader_beside(target), 5, precision="fp32")
-    with pytest.raises(ValueError, match="takes 5 inputs, got 1"):
+    network = open_joint_network(reader_beside(target), 6, precision="fp32")
+    with pytest.raises(ValueError, match="takes 6 inputs, got 1"):
         network(np.zeros((1, 4, 2), np.float32))
-    with pytest.raises(WeightsError, match="expected a network with 3 inputs, this one has 5"):
+    with pytest.raises(WeightsError, match="expected a network with 3 inputs, this one has 6"):
         open_joint_network(reader_beside(target), 3)
 
 
@@ -143,26 +147,44 @@ def test_files_keep_metadata(exported: Exported) -> None:
     assert kinds == ["end-to-end", "end-to-end-reader"]
 
 
-def test_each_detection_is_read_and_unsure_ones_are_looked_at_again(exported: Exported) -> None:
+def test_quads_are_corrected_and_read_and_unsure_ones_are_looked_at_again(exported: Exported) -> None:
     _, target, _ = exported
     one_pass = OnePass(target, select(load_formats(), ["RU"]), precision="fp32")
     look = one_pass.look(IMAGE)
-    first, *_ = look.detections
     margins = [(0.03, 0.08), (-0.02, -0.06)]
-    once = one_pass(IMAGE, lambda _: False, margins)
-    again = one_pass(IMAGE, lambda _: True, margins)
-    assert [entry.detection.confidence for entry in once] == [d.confidence for d in look.detections]
-    views = [look.read([q])[0] for q in (first.quad, *(grow_quad(first.quad, *m) for m in margins))]
-    assert once[0].reading.confidence == pytest.approx(one_pass.decoder.decode(views[:1]).confidence, rel=1e-3)
-    assert again[0].reading.confidence == pytest.approx(one_pass.decoder.decode(views).confidence, rel=1e-3)
+    (once,) = one_pass.read(look, QUADS[1:], lambda _: False, margins)
+    (again,) = one_pass.read(look, QUADS[1:], lambda _: True, margins)
+    (first,), (corrected,) = look.read(QUADS[1:])
+    assert np.allclose(once.quad, corrected, atol=1e-3) and np.array_equal(once.quad, again.quad)
+    assert 0 < np.abs(corrected - QUADS[1]).max() < 10
+    views = [first, *look.read([grow_quad(corrected, *m) for m in margins], correct=False)[0]]
+    assert once.reading.confidence == pytest.approx(one_pass.decoder.decode(views[:1]).confidence, rel=1e-3)
+    assert again.reading.confidence == pytest.approx(one_pass.decoder.decode(views).confidence, rel=1e-3)
+    assert one_pass.read(look, [], lambda _: True, margins) == []
 
 
-def test_image_without_detections_gives_none(tmp_path: Path) -> None:
-    checkpoint = write_checkpoint(tmp_path, "light")
-    state = torch.load(checkpoint, weights_only=True)
-    for name, values in state["network"].items():
-        if name.endswith("score.bias"):
-            values.fill_(-20.0)
-    save_checkpoint(checkpoint, state)
-    export_end_to_end(checkpoint, tmp_path / "plates.onnx")
-    assert OnePass(tmp_path / "plates.onnx", select(load_formats(), ["RU"]))(IMAGE, lambda _: True, []) == []
+def test_pixels_keep_the_photo_s_size_and_are_averaged_down(exported: Exported) -> None:
+    image = np.zeros((500, 900, 3), np.uint8)
+    image[:, 450:] = 200
+    grey = grey_pixels(image, 960, 512)
+    assert grey.shape == (512, 960)
+    assert grey[10, 959] == grey[511, 500] == 200  # its last column and row go on
+    look = Look((), (), grey, (), open_joint_network(reader_beside(exported[1]), 6, precision="fp32"))
+    assert [look.pixels(level).shape for level in range(3)] == [(1, 1, 512, 960), (1, 1, 256, 480), (1, 1, 128, 240)]
+    assert look.pixels(2)[0, 0, 60, 100] == 0 and look.pixels(2)[0, 0, 60, 130] == 200
+
+
+def test_large_plate_is_read_in_coarser_pixels(exported: Exported) -> None:
+    _, target, _ = exported
+    network = EndToEnd(target, precision="fp32")
+    fine = np.random.default_rng(5).integers(0, 256, (512, 1024, 3), np.uint8)
+    fine[::2], fine[:, ::2] = 255 - fine[1::2], 255 - fine[:, 1::2]  # alternates so finely that nothing is left of it at half the size
+    large = box_to_quad(100, 100, 900, 300)
+    look = network(fine)
+    plain = network(np.full_like(fine, 127))
+    # Sampled at every fourth pixel it would be noise; averaged first it is nearly as grey as a grey picture.
+    views = [np.asarray(one.pixels(2))[0, 0, 25:75, 25:225].std() for one in (look, plain)]
+    assert views[0] < 25 and views[1] == 0
+    assert look.read([large, QUADS[0]])[0].shape[0] == 2
+    assert np.allclose(look.read([large, QUADS[0]])[0][1], look.read([QUADS[0]])[0][0], atol=1e-4)
+    assert np.allclose(look.read([large])[0], look.reader(look.pixels(2), *look.maps, np.stack([large / 4]), np.ones(1, np.float32))[0], atol=2e-3)

@@ -8,7 +8,8 @@ import pytest
 
 from openplate import pipeline, weights
 from openplate.charset import CHARACTERS
-from openplate.engine import open_network
+from openplate.end_to_end import reader_beside
+from openplate.engine import open_joint_network, open_network
 from openplate.errors import FormatError, WeightsError
 from openplate.export import ship
 from openplate.export.onnx import write_metadata
@@ -16,7 +17,7 @@ from openplate.export.ship import calibrate_reader, reference_inputs, ship_netwo
 from openplate.formats import Format, load_formats, select
 from openplate.pipeline import Options, Pipeline
 from openplate.read.reader import Reader
-from openplate.selftest import selftest
+from openplate.selftest import open_tested, selftest
 from openplate.synthesize.crops import draw_crops
 from tests.conftest import label
 from tests.export.conftest import Exported
@@ -117,15 +118,40 @@ def test_calibrating_what_is_no_reader_gives_error_and_leaves_the_file(exported:
         calibrate_reader(tmp_path / "none.onnx", crops=1)
 
 
-def test_shipped_networks_get_checksums_and_reference_outputs(exported: dict[str, Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_networks_get_checksums_and_reference_outputs(
+    exported: dict[str, Exported], end_to_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     assert ship_network(exported["detector"].target) == tmp_path / "detector.onnx"
     assert sorted(weights.checksums()) == ["detector.onnx"]  # the others are not there yet, so there is no reference
     for kind in ("reader", "straightener"):
         ship_network(exported[kind].target)
+    assert ship_network(end_to_end) == tmp_path / "end-to-end.onnx"
+    assert "secret" not in open_network(tmp_path / "end-to-end.onnx").metadata["openplate.training"]
+    assert (tmp_path / "end-to-end-reader.onnx").read_bytes() == reader_beside(end_to_end).read_bytes()
     assert weights.verify() == []
-    networks = {name: open_network(weights.network_path(name), precision="fp32") for name in weights.NETWORKS}
+    networks = {name: open_tested(name, precision="fp32") for name in weights.NETWORKS}
     assert [(row.network, row.passed, row.agreement) for row in selftest(networks)] == [(name, True, 1.0) for name in weights.NETWORKS]
+
+
+def test_end_to_end_network_is_not_shipped_without_its_second_file(end_to_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "FOLDER", tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    shutil.copyfile(end_to_end, tmp_path / "plates.onnx")
+    with pytest.raises(WeightsError, match=r"plates-reader\.onnx: expected a network"):
+        ship_network(tmp_path / "plates.onnx")
+    assert not list((tmp_path / "weights").iterdir())
+
+
+@pytest.mark.usefixtures("few_formats")
+def test_end_to_end_network_is_calibrated_in_its_second_file(end_to_end: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plates.onnx"
+    shutil.copyfile(end_to_end, path)
+    shutil.copyfile(reader_beside(end_to_end), reader_beside(path))
+    mapping = calibrate_reader(path, crops=6)
+    assert mapping.readings == 6
+    assert path.read_bytes() == end_to_end.read_bytes()
+    assert open_joint_network(reader_beside(path), 6).metadata["openplate.slope"] == f"{mapping.a:.6f}"
 
 
 def test_file_of_another_kind_is_not_shipped(exported: dict[str, Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +159,7 @@ def test_file_of_another_kind_is_not_shipped(exported: dict[str, Exported], tmp_
     path = tmp_path / "net.onnx"
     shutil.copyfile(exported["straightener"].target, path)
     write_metadata(path, {"kind": "tracker"})
-    with pytest.raises(WeightsError, match="expected a network of kind detector, straightener, reader, got 'tracker'"):
+    with pytest.raises(WeightsError, match="expected a network of kind detector, straightener, reader, end-to-end, got 'tracker'"):
         ship_network(path)
     assert not (tmp_path / "weights").exists()
 
@@ -144,5 +170,6 @@ def test_reference_inputs_are_the_same_each_time() -> None:
         "detector": (1, 256, 384, 3),
         "straightener": (1, 48, 128),
         "reader": (1, 48, 192),
+        "end-to-end": (1, 128, 192, 3),
     }
     assert all(np.array_equal(first[name], again[name]) for name in first)

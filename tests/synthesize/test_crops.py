@@ -106,6 +106,21 @@ def test_jitter_of_a_leaning_quad_is_now_and_then_its_upright_box() -> None:
     assert 0.06 < np.mean([h > 45 for h in heights]) < 0.2
 
 
+def test_shares_of_upright_boxes_and_of_leaning_plates_are_what_was_asked_for() -> None:
+    rng, leaning = random.Random(1), np.array([[0, 0], [100, 40], [92, 62], [-8, 22]], np.float32)
+    upright = [np.ptp(jitter_quad(leaning, rng, 0.0, 0.5)[[0, 1], 1]) < 1 for _ in range(400)]
+    assert 0.4 < np.mean(upright) < 0.6
+    ru = select(load_formats(), ["ru"])
+
+    def turned(lean_share: float) -> float:
+        """The share of plates turned in the picture by more than 18°; mostly drawn plates turn by less."""
+        quads = [crop.quad for crop in islice(draw_crops(ru, 5, 0.5, lean_share=lean_share), 150)]
+        return float(np.mean([abs(np.degrees(np.arctan2(*(q[1] - q[0])[::-1]))) > 18 for q in quads]))
+
+    assert turned(0.0) < 0.03
+    assert turned(1.0) > 0.3
+
+
 def test_mixed_crops_are_real_and_empty_in_their_shares() -> None:
     mixed = list(islice(mix_crops(RU, Material((PATCH,), ()), 4, 1.0, 3, 0.3, 0.2), 200))
     texts = [entry.text for entry in mixed]

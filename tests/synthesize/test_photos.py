@@ -3,9 +3,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from openplate.errors import SourceError
 from openplate.geometry import box_to_quad, quad_to_box
-from openplate.synthesize.photos import TextCounts, count_texts, load_patches, load_photos, paint_over
+from openplate.synthesize.crops import Material
+from openplate.synthesize.photos import Opened, Photo, TextCounts, count_texts, load_patches, load_photos, open_patches, open_photos, paint_over
 from tests.conftest import label
 
 LEANING = {"text": "а123вс77", "country": "RU", "quad": [[50, 40], [130, 42], [130, 60], [50, 58]]}
@@ -90,3 +93,39 @@ def test_painting_over_a_plate_at_the_edge_is_harmless() -> None:
     image = np.full((60, 80, 3), 100, np.uint8)
     for box in ((-30, -10, 30, 10), (70, 50, 130, 70), (300, 300, 360, 320)):
         assert paint_over(image, [box_to_quad(*box)], random.Random(0)).shape == (60, 80, 3)
+
+
+def test_pictures_are_opened_when_asked_for_and_kept_as_far_as_there_is_room() -> None:
+    opened: list[int] = []
+
+    def load(number: int) -> Photo:
+        opened.append(number)
+        return Photo(np.full((10, 10, 3), number, np.uint8), (), (), ())
+
+    photos = Opened(range(4), load, kept_bytes=650)  # two of 300 bytes
+    assert (len(photos), opened) == (4, [])
+    assert [photos[i].image[0, 0, 0] for i in (2, 0, 3, 2, 0, 3, -1)] == [2, 0, 3, 2, 0, 3, 3]
+    assert opened == [2, 0, 3, 3, 3]
+    assert [p.image[0, 0, 0] for p in photos[1:3]] == [1, 2]
+    assert random.Random(1).choice(photos).image.shape == (10, 10, 3)
+    with pytest.raises(IndexError):
+        photos[4]
+
+
+def test_broken_photo_is_named_when_it_is_asked_for(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset(*[[label(f"A{i}")] for i in range(3)])
+    images = sorted((folder / "images").iterdir())
+    images[2].write_bytes(b"no picture")
+    photos = open_photos([folder], held_out=False)
+    assert photos[0].texts == ("A1",)
+    with pytest.raises(SourceError, match=images[2].name):
+        photos[1]
+
+
+def test_texts_of_patches_are_known_before_they_are_opened(make_dataset: Callable[..., Path]) -> None:
+    folder = make_dataset(*[[label(text, None)] for text in ("A1", "B2", "A3")])
+    for image in (folder / "images").iterdir():
+        image.write_bytes(b"no picture")
+    patches, texts = open_patches([folder], held_out=None)
+    assert (len(patches), texts) == (3, ("A1", "B2", "A3"))
+    assert Material(patches, (), texts).patch_weights() == pytest.approx([2**-0.75, 1, 2**-0.75])

@@ -166,3 +166,16 @@ def test_recess_that_lies_outside_the_picture_changes_nothing() -> None:
     image = np.full((50, 50, 3), 128, np.uint8)
     draw_recess(image, box_to_quad(300, 200, 400, 230), random.Random(1))
     assert (image == 128).all()
+
+
+def test_plates_of_a_window_lean_far_where_that_is_asked_for() -> None:
+    photo = Photo(np.full((400, 400, 3), 120, np.uint8), (box_to_quad(120, 180, 260, 215),), (False,), (None,))
+    ru = select(load_formats(), ["ru"])
+
+    def turned(lean_share: float) -> float:
+        plates = [p for n in range(40) for p in draw_window([photo], ru, random.Random(n), 256, 0.0, lean_share)[1] if p.exact and not p.ignore]
+        assert len(plates) > 20
+        return float(np.mean([abs(np.degrees(np.arctan2(*(p.quad[1] - p.quad[0])[::-1]))) > 20 for p in plates]))
+
+    assert turned(0.0) < 0.1
+    assert turned(1.0) > 0.25

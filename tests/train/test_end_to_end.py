@@ -12,10 +12,17 @@ from torch import Tensor
 from openplate.charset import Charset
 from openplate.errors import ConfigError
 from openplate.geometry import box_to_quad
+from openplate.rectify import rectify
+from openplate.straighten import apply_offsets, look
 from openplate.synthesize.scenes import ScenePlate
-from openplate.train.config import EndToEndConfig, LoopConfig, load_config
-from openplate.train.detector import EXACT, IGNORE, NONE, UPRIGHT
+from openplate.train.checkpoint import save_checkpoint
+from openplate.train.config import DetectorConfig, EndToEndConfig, LoopConfig, ReaderConfig, StraightenerConfig, load_config
+from openplate.train.detector import EXACT, IGNORE, NONE, UPRIGHT, DetectorTask
 from openplate.train.end_to_end import DrawEndToEndShard, EndToEndTask, choose_quads, pack_texts, spoil_quads
+from openplate.train.loop import Task
+from openplate.train.networks.end_to_end import Choice, EndToEnd
+from openplate.train.reader import ReaderTask
+from openplate.train.straightener import StraightenerTask
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = EndToEndConfig(
@@ -23,6 +30,7 @@ TINY = EndToEndConfig(
     countries=("ru",),
     window=128,
     width=0.25,
+    channels=(8, 8, 16, 16, 16),
     hidden=16,
     shard=4,
     least_height_px=6,
@@ -45,17 +53,17 @@ def plate(text: str | None, height: float = 10, width: float = 40, first_line: i
 def test_texts_are_learnt_only_where_they_can_be_read() -> None:
     plates = [plate("A12"), plate(None), plate("A12", height=5), plate("§1"), plate("A12"), plate("A12"), plate("A" * 13)]
     states = np.array([EXACT, EXACT, EXACT, EXACT, UPRIGHT, IGNORE, EXACT, NONE])
-    targets, lengths, first_lines = pack_texts(IMAGE, plates, states, Charset(), 9)
-    assert lengths.tolist() == [3, 0, 0, 0, 0, 0, 0, 0]
-    assert targets[0, :4].tolist() == [*Charset().encode("A12"), 0]
-    assert not targets[1:].any()
-    assert first_lines.tolist() == [3, -1, -1, -1, -1, -1, -1, -1]
+    texts = pack_texts(IMAGE, plates, states, Charset(), 9)
+    assert texts["lengths"].tolist() == [3, 0, 0, 0, 0, 0, 0, 0]
+    assert texts["targets"][0, :4].tolist() == [*Charset().encode("A12"), 0]
+    assert not texts["targets"][1:].any()
+    assert texts["first_lines"].tolist() == [3, -1, -1, -1, -1, -1, -1, -1]
 
 
 def test_first_line_is_the_drawn_one_or_follows_from_the_shape() -> None:
     plates = [plate("A1234", height=20, first_line=2), plate("A1234", height=20), plate("京A1234", height=20), plate("A1234", height=10)]
     states = np.array([EXACT] * 4 + [NONE] * 4)
-    assert pack_texts(IMAGE, plates, states, Charset(), 9)[2].tolist() == [2, -1, 2, 5, -1, -1, -1, -1]
+    assert pack_texts(IMAGE, plates, states, Charset(), 9)["first_lines"].tolist() == [2, -1, 2, 5, -1, -1, -1, -1]
 
 
 def test_shards_hold_texts_and_depend_on_their_number(batch: dict[str, Tensor]) -> None:
@@ -104,7 +112,7 @@ def test_all_losses_fall_when_four_windows_are_learnt(backbone: str, width: floa
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         losses.append(figures)
-    assert set(losses[0]) == {"score_loss", "box_loss", "corner_loss", "text_loss"}
+    assert set(losses[0]) == {"score_loss", "box_loss", "corner_loss", "text_loss", "straight_loss"}
     for key in losses[0]:
         assert losses[-1][key] < 0.8 * losses[0][key], key
 
@@ -132,6 +140,60 @@ def test_batches_of_a_step_are_the_same_after_a_resume() -> None:
     assert last.keys() == again.keys()
     assert all(torch.equal(last[key], again[key]) for key in last)
     assert last["images"].shape == (2, 128, 128, 3)
+
+
+def test_parts_start_from_a_detector_and_a_reader_and_begin_by_reading_as_the_reader_does(tmp_path: Path) -> None:
+    detector, reader = DetectorTask(DetectorConfig(channels=TINY.channels)), ReaderTask(ReaderConfig(width=0.25, hidden=16, tell_countries=True))
+    straightener = StraightenerTask(StraightenerConfig())
+    parts: tuple[Task, ...] = (detector, straightener, reader)
+    for task in parts:
+        state = {"kind": task.kind, "settings": task.settings, "network": task.network.state_dict(), "step": 1}
+        save_checkpoint(tmp_path / f"{task.kind}.pt", state)
+    paths = {task.kind: str(tmp_path / f"{task.kind}.pt") for task in parts}
+    whole = EndToEndTask(replace(TINY, countries=(), tell_countries=True, **paths))
+    assert [line.split(" started from")[0] for line in whole.start_parts().splitlines()] == ["detector:", "straightener:", "reader:"]
+    network = whole.network.eval()
+    assert isinstance(network, EndToEnd)
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    quad = np.array([[20, 12], [100, 20], [98, 44], [18, 36]], np.float32)
+    crop = rectify(image, quad)
+    with torch.inference_mode():
+        seen = network.look(torch.from_numpy(image).permute(2, 0, 1)[None].float())
+        assert torch.equal(seen.detections, detector.network.eval()(torch.from_numpy(image).permute(2, 0, 1)[None].float()))
+        choice = Choice(torch.from_numpy(quad)[None], torch.zeros(1, dtype=torch.long))
+        texts, _ = network.read(seen.maps, choice, torch.zeros(1))
+        _, corrected = network.read(seen.maps, choice)
+        offsets = straightener.network.eval()(torch.from_numpy(look(image, quad))[None, None].float())
+        expected = reader.network.eval()(torch.from_numpy(crop)[None, None].float())
+    assert np.abs(corrected[0].numpy() - apply_offsets(quad, offsets[0].numpy())).max() < 0.05
+    assert texts.shape == expected.shape == (1, 97, 78)
+    assert (texts - expected).abs().max() < 0.05  # the crop is rounded to whole grey values
+
+
+def test_exported_networks_of_the_package_fill_the_parts() -> None:
+    task = EndToEndTask(replace(TINY, width=1.0, hidden=128, channels=(16, 32, 96, 128, 48), countries=(), tell_countries=True))
+    task.config = replace(task.config, detector="package", straightener="package", reader="package")
+    said = task.start_parts()
+    assert all(f"{name}.onnx: all" in said for name in ("detector", "straightener", "reader"))
+
+
+def test_backbone_without_a_detector_refuses_one() -> None:
+    with pytest.raises(ConfigError, match="only backbone = \"light\" holds a detector, got 'vgg16'"):
+        EndToEndTask(replace(TINY, backbone="vgg16", detector="package")).start_parts()
+
+
+def test_countries_are_learnt_beside_the_texts(batch: dict[str, Tensor]) -> None:
+    task = EndToEndTask(replace(TINY, countries=("ru", "cn"), tell_countries=True))
+    assert task.settings["origins"] == ["RU", "CN"]
+    rows = DrawEndToEndShard(replace(task.config, shard=12))(0)
+    readable = rows["lengths"] > 0
+    assert set(rows["origins"][readable]) == {-1, 0, 1}  # of plates in drawn streets nobody says the country
+    assert (rows["origins"][~readable] == -1).all()
+    rows |= spoil_quads(rows, random.Random(1), 0.02, 0.0)
+    _, figures = task.loss(task.network.train(), {key: torch.from_numpy(value) for key, value in rows.items()})
+    assert figures["origin_loss"] > 0
+    _, without = EndToEndTask(TINY).loss(EndToEndTask(TINY).network.train(), batch)
+    assert "origin_loss" not in without
 
 
 def test_window_that_is_no_multiple_of_64_is_refused() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from openplate.errors import ConfigError
 from openplate.geometry import box_to_quad
 from openplate.rectify import MARGIN_X, MARGIN_Y, rectify
+from openplate.straighten import apply_offsets
 from openplate.train.networks.end_to_end import (
     ASPECTS,
     BACKBONES,
@@ -16,20 +17,23 @@ from openplate.train.networks.end_to_end import (
     FINE,
     Choice,
     EndToEnd,
+    correct_quads,
     default_quads,
     homographies,
     quad_grids,
     sample_quads,
 )
 
+FEW = (8, 16, 32, 32, 16)
 TILTED = np.array([[40, 30], [150, 62], [140, 98], [36, 58]], np.float32)
 UPRIGHT = box_to_quad(10, 20, 58, 32)
 
 
 def tiny(backbone: str, classes: int = 12) -> EndToEnd:
-    """A network of an eighth (VGG: 1/64) of the channels with batch statistics that are not those of the start."""
+    """A network of few channels (VGG: 1/64) with batch statistics that are not those of the start, which adds features to the reader's own."""
     torch.manual_seed(0)
-    network = EndToEnd(classes, backbone, 0.5 if backbone == "light" else 1 / 64, hidden=8)
+    network = EndToEnd(classes, backbone, 0.5 if backbone == "light" else 1 / 64, hidden=8, channels=FEW)
+    torch.nn.init.normal_(network.reading.add.weight, std=0.2)
     generator = torch.Generator().manual_seed(2)
     for name, buffer in network.named_buffers():
         if name.endswith("running_mean"):
@@ -54,10 +58,10 @@ def test_outputs_have_an_anchor_for_every_cell_and_96_steps_for_every_quad(backb
     seen = network.look(images(2, 3, 64, 128))
     cells = 8 * 16 + 4 * 8 + 2 * 4 + 1 * 2
     assert seen.detections.shape == (2, cells * a_cell, 9)
-    assert [tuple(m.shape[2:]) for m in seen.maps] == [(32, 64), (16, 32), (8, 16), (4, 8)]
-    detections, texts = network(images(2, 3, 64, 128), lambda _: choice((UPRIGHT, 0), (UPRIGHT, 1), (TILTED, 1)))
+    assert [tuple(m.shape[2:]) for m in seen.maps] == [(64, 128), (16, 32), (8, 16), (4, 8)]
+    detections, texts, seen_through = network(images(2, 3, 64, 128), lambda _: choice((UPRIGHT, 0), (UPRIGHT, 1), (TILTED, 1)))
     assert torch.equal(detections, seen.detections)
-    assert texts.shape == (3, 96, 12)
+    assert texts.shape == (3, 96, 12) and seen_through.shape == (3, 4, 2)
     assert torch.allclose(texts.exp().sum(dim=-1), torch.ones(3, 96), atol=1e-5)
     assert network(images(1, 3, 64, 64))[1] is None
 
@@ -65,7 +69,7 @@ def test_outputs_have_an_anchor_for_every_cell_and_96_steps_for_every_quad(backb
 @pytest.mark.parametrize(("backbone", "a_cell"), [("light", 1), ("vgg16", 4)])
 def test_anchors_stand_in_the_order_of_the_detections(backbone: str, a_cell: int) -> None:
     torch.manual_seed(0)
-    network = EndToEnd(5, backbone, 0.25 if backbone == "light" else 1 / 64, hidden=8).eval()
+    network = EndToEnd(5, backbone, 0.25 if backbone == "light" else 1 / 64, hidden=8, channels=FEW).eval()
     points, strides = network.anchors(64, 128)
     assert len(points) == len(strides) == 170 * a_cell
     assert points[0].tolist() == [4, 4] and points[a_cell].tolist() == [12, 4]
@@ -160,7 +164,7 @@ def test_gradient_reaches_the_corners() -> None:
 def test_loss_of_the_text_reaches_quads_and_first_convolution(backbone: str) -> None:
     network = tiny(backbone)
     quads = torch.from_numpy(np.stack([UPRIGHT])).requires_grad_()
-    _, texts = network(images(1, 3, 64, 64), lambda _: Choice(quads, torch.zeros(1, dtype=torch.long)))
+    _, texts, _ = network(images(1, 3, 64, 64), lambda _: Choice(quads, torch.zeros(1, dtype=torch.long)))
     texts[:, :, 3].sum().backward()
     first = next(p for p in network.parameters() if p.ndim == 4)
     assert quads.grad is not None and quads.grad.abs().sum() > 0
@@ -174,11 +178,12 @@ def test_result_depends_neither_on_other_images_nor_on_other_quads(backbone: str
     other = box_to_quad(60, 4, 120, 30)
     entries = [(UPRIGHT, 0), (other, 0), (TILTED * 0.5, 2)]
     with torch.inference_mode():
-        detections, texts = network(batch, lambda _: choice(*entries))
+        detections, texts, seen_through = network(batch, lambda _: choice(*entries))
         for number, (quad, image) in enumerate(entries):
-            alone, text = network(batch[image : image + 1], lambda _, quad=quad: choice((quad, 0)))
+            alone, text, corrected = network(batch[image : image + 1], lambda _, quad=quad: choice((quad, 0)))
             assert torch.allclose(alone[0], detections[image], atol=1e-4)
             assert torch.allclose(text[0], texts[number], atol=1e-4)
+            assert torch.allclose(corrected[0], seen_through[number], atol=1e-3)
     assert (texts[0] - texts[1]).abs().max() > 1e-3
 
 
@@ -186,3 +191,30 @@ def test_no_quads_give_no_views() -> None:
     nothing = Choice(torch.zeros(0, 4, 2), torch.zeros(0, dtype=torch.long))
     for count in (1, 2):
         assert sample_quads(images(count, 5, 8, 16), nothing, FINE, (64, 32)).shape == (0, 5, 24, 96)
+
+
+def test_corners_are_corrected_as_the_straightener_s_offsets_say() -> None:
+    quads = torch.from_numpy(np.stack([TILTED, UPRIGHT]))
+    offsets = torch.tensor([[0.02, -0.1, -0.03, 0.05, 0.01, 0.08, -0.02, 0.1], [0.0] * 8])
+    ours = correct_quads(quads, offsets).numpy()
+    assert np.allclose(ours[0], apply_offsets(TILTED, offsets[0].numpy()), atol=1e-3)
+    assert np.allclose(ours[1], UPRIGHT, atol=1e-4)
+
+
+def test_correction_that_gives_no_plate_is_left_out() -> None:
+    quad = torch.from_numpy(UPRIGHT)[None]
+    crossed = torch.tensor([[1.0, 0, -1.0, 0, 0, 0, 0, 0]])  # the upper corners change places
+    far_too_small = torch.tensor([[0.4, 0.4, -0.4, 0.4, -0.4, -0.4, 0.4, -0.4]])
+    far_too_large = -1.5 * far_too_small
+    for offsets in (crossed, far_too_small, far_too_large):
+        assert torch.equal(correct_quads(quad, offsets), quad)
+
+
+def test_quads_are_taken_as_they_are_where_that_is_asked_for() -> None:
+    network = tiny("light")
+    torch.nn.init.normal_(network.reading.straightener.head[2].bias, std=0.3)
+    with torch.inference_mode():
+        maps = network.look(images(1, 3, 64, 128)).maps
+        _, seen = network.read(maps, choice((UPRIGHT, 0), (UPRIGHT, 0)), torch.tensor([1.0, 0.0]))
+    assert np.allclose(seen[1].numpy(), UPRIGHT, atol=1e-4)
+    assert (seen[0] - seen[1]).abs().max() > 0.2

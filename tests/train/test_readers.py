@@ -211,3 +211,10 @@ def test_countries_need_the_crnn_and_as_many_classes() -> None:
         build_reader({"characters": "AB", "width": 0.25, "hidden": 8, "origins": ["RU", "CN", "US", "KZ"]})
     with pytest.raises(ValueError, match="at most as many countries as classes, 2, got 3"):
         Crnn(2, 0.25, 8, 3)
+
+
+def test_plain_crop_gives_a_spatial_transformer_a_finite_gradient() -> None:
+    network = build_reader({"characters": "AB1", "width": 0.25, "hidden": 8, "transformer": True})
+    network(torch.full((2, 1, 48, 192), 128.0))[:, :, 1].sum().backward()
+    gradients = [p.grad for name, p in network.named_parameters() if name.startswith("transformer.")]
+    assert gradients and all(g is not None and torch.isfinite(g).all() for g in gradients)

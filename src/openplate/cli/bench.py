@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -16,6 +16,7 @@ from openplate.evaluate.bench import JSON_VERSION, Case, Setup, pipeline_table, 
 from openplate.evaluate.bench import bench as measure
 from openplate.evaluate.bench_network import NetworkSetup, bench_networks, network_setups, network_table
 from openplate.sources import write_image
+from openplate.types import MODELS
 
 S = TypeVar("S", Setup, NetworkSetup)
 
@@ -36,6 +37,7 @@ _NETWORK_NOTE = "milliseconds an image, the network alone; memory is the largest
 @click.option("--size", metavar="WxH", help="A MODEL that takes any size: that of the photo. Default: a prepared photo of 1920x1080.")
 @click.option("--detector", type=click.Path(path_type=Path), help="Photos: another detector (.onnx) instead of the shipped one.")
 @click.option("--reader", type=click.Path(path_type=Path), help="Photos: another reader (.onnx) instead of the shipped one.")
+@click.option("--model", "models", multiple=True, type=click.Choice(MODELS), help="Photos: how they are read. Repeatable.  [default: two-stage]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="A MODEL: add its times to this file (JSON) of results.")
 @click.option("--name", default="", help="With --store: what tables call the MODEL. Default: the file's name.")
@@ -54,6 +56,7 @@ def bench(
     size: str | None,
     detector: Path | None,
     reader: Path | None,
+    models: tuple[str, ...],
     as_json: bool,
     store: Path | None,
     name: str,
@@ -76,6 +79,8 @@ def bench(
         from openplate.export.size import network_facts
 
         facts = network_facts(networks[0], name, note)
+    if networks and models:
+        raise click.UsageError("--model says how photos are read: leave it out, or leave out the MODEL.onnx")
     if networks:
         wanted = network_setups(networks, engines, precisions, threads, batches, device=device, size=_size(size))
         found = bench_networks(_told([(Path(setup.network).name, setup) for setup in wanted]), runs=runs, warm_up=warm_up)
@@ -87,7 +92,8 @@ def bench(
     else:
         if size:
             raise click.UsageError("--size belongs to a MODEL.onnx")
-        chosen = setups(engines or ["auto"], precisions or ["auto"], threads, batches, device=device, detector=detector, reader=reader)
+        given: dict[str, Any] = {"device": device, "detector": detector, "reader": reader, "models": models or MODELS[:1]}
+        chosen = setups(engines or ["auto"], precisions or ["auto"], threads, batches, **given)
         with tempfile.TemporaryDirectory() as folder:
             if not paths:
                 click.echo("drawing two streets", err=True)
@@ -130,7 +136,8 @@ def _told(rows: Sequence[tuple[str, S]]) -> Iterator[S]:
     """Each setup when it is its turn, after a line on stderr that says so; each comes with the name of what is measured."""
     for number, (name, setup) in enumerate(rows, 1):
         threads = f"{setup.threads} thread{'s' * (setup.threads > 1)}"
-        click.echo(f"measuring {number} of {len(rows)}: {name}, {setup.engine}, {setup.precision}, {threads}, batch {setup.batch}", err=True)
+        model = f"{setup.model}, " if isinstance(setup, Setup) and setup.model != MODELS[0] else ""
+        click.echo(f"measuring {number} of {len(rows)}: {name}, {model}{setup.engine}, {setup.precision}, {threads}, batch {setup.batch}", err=True)
         yield setup
 
 

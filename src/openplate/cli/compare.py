@@ -76,7 +76,7 @@ def compare(
     def look(dataset: Dataset) -> PairedReport:
         return pair_reports(*(measure(pipeline, dataset, part=wanted, alike=alike) for pipeline in pipelines))
 
-    reports, ok = each_dataset(datasets, limit, look)
+    reports, ok = each_dataset(datasets, limit, False, look)
     if reports:
         whole = combine_pairs(reports)
         if as_json:

@@ -19,6 +19,7 @@ from openplate.evaluate.run import Recogniser
 from openplate.evaluate.run import evaluate as measure
 from openplate.evaluate.summary import Part, Report, combine
 from openplate.pipeline import Options, Pipeline
+from openplate.types import MODELS
 from openplate.weights import network_path
 
 JSON_VERSION = 1
@@ -51,6 +52,7 @@ M = TypeVar("M", bound=Measured)
 @click.option("--note", default="", help="With --store: what tables say of it.")
 @click.option("--equal", "alike", multiple=True, metavar="CHARS", help="Characters that count as one when texts are compared, e.g. O0. Repeatable.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N images of each data set.")
+@click.option("--held-out", is_flag=True, help="Only every fifth image: those that training on this data set leaves out.")
 @click.option("--country", callback=country_codes, metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
 @click.option("--only", callback=country_codes, metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a plate is unreadable.  [default: 0.5]")
@@ -60,6 +62,7 @@ M = TypeVar("M", bound=Measured)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: 1]")
 @click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
 @click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
+@click.option("--model", type=click.Choice(MODELS), help="end-to-end: one network finds and reads; --detector is then its first file.")
 @click.option("--formats", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
 @click.pass_context
 def evaluate(
@@ -75,6 +78,7 @@ def evaluate(
     note: str,
     alike: tuple[str, ...],
     limit: int | None,
+    held_out: bool,
     country: tuple[str, ...] | None,
     only: tuple[str, ...] | None,
     min_confidence: float | None,
@@ -84,6 +88,7 @@ def evaluate(
     threads: int | None,
     detector: Path | None,
     reader: Path | None,
+    model: str | None,
     formats: tuple[str, ...],
 ) -> None:
     """Measure how well plates are found and read in labelled DATASETs (folders with labels.jsonl, see docs/datasets.md).
@@ -93,7 +98,9 @@ def evaluate(
     facts = None
     # What can go wrong before the measuring, which takes minutes, goes wrong at once.
     if store:
-        network = _stored_network(part, false_alarms, limit, detector, reader)
+        if model == MODELS[1]:
+            raise click.UsageError(f"--store keeps results of one file, and this network has two: leave out --model {model}")
+        network = _stored_network(part, false_alarms, bool(limit) or held_out, detector, reader)
         from openplate.evaluate.model_results import store_results
         from openplate.export.size import network_facts
 
@@ -116,23 +123,25 @@ def evaluate(
         "threads": threads,
         "detector": detector,
         "reader": reader,
+        "model": model,
         "formats": formats,
     }
     options = {name: value for name, value in given.items() if value not in (None, ())}
     settings = ", ".join(
         [
+            *(["every fifth image alone"] if held_out else []),
             "labelled plates painted over" if false_alarms else f"part {part}",
-            *(f"{n} {v}" for n, v in options.items()),
+            *(f"{n} {v.name if isinstance(v, Path) else v}" for n, v in options.items()),  # results are passed on; the folders of a machine are not
             *(f"{group} taken as one" for group in alike),
         ]
     )
     pipeline = open_pipeline(options)
     if false_alarms:
-        counts, ok = each_dataset(datasets, limit, lambda dataset: count_false_alarms(pipeline, dataset))
+        counts, ok = each_dataset(datasets, limit, held_out, lambda dataset: count_false_alarms(pipeline, dataset))
         whole_count = combine_false_alarms(counts) if counts else None
         _put_out(counts, whole_count, as_json, report, _print_false_alarms, lambda one, whole: false_alarm_page(one, whole, settings))
     else:
-        reports, ok = each_dataset(datasets, limit, lambda dataset: measure(pipeline, dataset, part=cast(Part, part), alike=alike))
+        reports, ok = each_dataset(datasets, limit, held_out, lambda dataset: measure(pipeline, dataset, part=cast(Part, part), alike=alike))
         whole_report = combine(reports) if reports else None
         _put_out(reports, whole_report, as_json, report, _print_reports, lambda one, whole: evaluation_page(one, whole, settings))
         reading = whole_report.summary().reading if whole_report else None
@@ -158,7 +167,7 @@ def open_pipeline(options: dict[str, Any]) -> Recogniser:
     return Pipeline(Options(**options))
 
 
-def each_dataset(folders: Sequence[Path], limit: int | None, look: Callable[[Dataset], M]) -> tuple[list[M], bool]:
+def each_dataset(folders: Sequence[Path], limit: int | None, held_out: bool, look: Callable[[Dataset], M]) -> tuple[list[M], bool]:
     """What `look` makes of each data set, and whether all could be measured whole; a fault is one line on stderr."""
     done: list[M] = []
     ok = True
@@ -169,6 +178,7 @@ def each_dataset(folders: Sequence[Path], limit: int | None, look: Callable[[Dat
             click.echo(f"error: {error}", err=True)
             ok = False
             continue
+        dataset = dataset.part(held_out=True) if held_out else dataset
         one = look(dataset.first(limit) if limit else dataset)
         for problem in one.problems:
             click.echo(f"error: {problem}", err=True)
@@ -207,10 +217,10 @@ def _no_report(path: Path, error: OSError) -> click.ClickException:
     return click.ClickException(f"{path}: cannot write the report: {reason}; give the path of a file that can be made")
 
 
-def _stored_network(part: str, false_alarms: bool, limit: int | None, detector: Path | None, reader: Path | None) -> Path:
+def _stored_network(part: str, false_alarms: bool, cut: bool, detector: Path | None, reader: Path | None) -> Path:
     """The one network that stored results speak of."""
-    if false_alarms or limit:
-        raise click.UsageError("--store keeps results of whole data sets: leave out --false-alarms and --limit")
+    if false_alarms or cut:
+        raise click.UsageError("--store keeps results of whole data sets: leave out --false-alarms, --limit and --held-out")
     if detector and reader:
         raise click.UsageError("--store keeps results of one network: give --detector or --reader, not both")
     network = detector or reader

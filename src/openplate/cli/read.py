@@ -17,7 +17,7 @@ import click
 
 from openplate.cli.codes import country_codes
 from openplate.errors import OpenPlateError
-from openplate.types import Frame, Image, PhotoResult, Plate
+from openplate.types import MODELS, Frame, Image, PhotoResult, Plate
 
 _INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -66,7 +66,7 @@ class Printer(Protocol):
 @click.option("--detector", type=click.Path(path_type=Path), help="Another detector (.onnx) instead of the shipped one.")
 @click.option("--reader", type=click.Path(path_type=Path), help="Another reader (.onnx) instead of the shipped one.")
 @click.option("--formats", multiple=True, type=click.Path(), help="A folder with further format files. Repeatable.")
-@click.option("--model", type=click.Choice(["two-stage", "end-to-end"]), help="One network for all: give its first file as --detector.")
+@click.option("--model", type=click.Choice(MODELS), help="end-to-end: one network finds and reads; --detector is then its first file.")
 @click.option("--all-detections", is_flag=True, help="Report faint and outsized detections too in which no text is seen.")
 @click.pass_context
 def read(

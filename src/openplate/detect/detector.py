@@ -66,7 +66,9 @@ class Detector:
         self._network = network or open_network(path, engine=engine, device=device, precision=precision, threads=threads)
         metadata = self._network.metadata
         if metadata.get("openplate.kind") != "detector":
-            raise WeightsError(f"{path}: expected a detector of openplate, got kind {metadata.get('openplate.kind')!r}")
+            kind = metadata.get("openplate.kind")
+            advice = "; read with --model end-to-end" if kind == "end-to-end" else ""
+            raise WeightsError(f"{path}: expected a detector of openplate, got kind {kind!r}{advice}")
         self.report = self._network.report
         self._side = int(metadata["openplate.side"])
         self.threshold = float(metadata["openplate.threshold"])

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ import numpy as np
 
 from openplate.errors import ConfigError, OpenPlateError
 from openplate.sources import read_image
-from openplate.types import EngineReport, Frame, PhotoResult
+from openplate.types import MODELS, EngineReport, Frame, PhotoResult
 
 JSON_VERSION = 1
 STAGES = ("decode", "detect", "rectify", "read")
@@ -37,7 +37,7 @@ class Timed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What to measure: the engine's options, how many photos go through it at once, and other networks than the shipped ones."""
+    """What to measure: the engine's options, how many photos go through it at once, other networks than the shipped ones, and one of the `MODELS`."""
 
     engine: str = "auto"
     device: str = "cpu"
@@ -46,6 +46,7 @@ class Setup:
     batch: int = 1
     detector: str | None = None
     reader: str | None = None
+    model: str = MODELS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,12 @@ def setups(
     device: str = "cpu",
     detector: Path | None = None,
     reader: Path | None = None,
+    models: Sequence[str] = MODELS[:1],
 ) -> list[Setup]:
     """Every combination, engines varying slowest."""
-    networks = (str(detector) if detector else None, str(reader) if reader else None)
-    return [Setup(e, device, p, t, b, *networks) for e, p, t, b in product(engines, precisions, threads, batches)]
+    first = Setup(device=device, detector=str(detector) if detector else None, reader=str(reader) if reader else None)
+    chosen = product(models, engines, precisions, threads, batches)
+    return [replace(first, model=m, engine=e, precision=p, threads=t, batch=b) for m, e, p, t, b in chosen]
 
 
 def bench(wanted: Sequence[Setup], cases: Iterable[Case], *, runs: int, warm_up: int) -> list[Outcome]:
@@ -203,17 +206,46 @@ def peak_memory_mb() -> float | None:
 
 def pipeline_table(outcomes: Sequence[Outcome]) -> list[list[str]]:
     """The outcomes side by side, a heading first: milliseconds a photo, median and in brackets the 95th percentile."""
-    rows = [["photo", "plates", "engine", "precision", "threads", "batch", *STAGES, "total", "imdecode", "ratio", "photos/s", "first read", "memory"]]
+    rows = [
+        [
+            "photo",
+            "plates",
+            "model",
+            "engine",
+            "precision",
+            "threads",
+            "batch",
+            *STAGES,
+            "total",
+            "imdecode",
+            "ratio",
+            "photos/s",
+            "first read",
+            "memory",
+        ]
+    ]
     for outcome in outcomes:
         setup, found = outcome.setup, outcome.measurement
         if found is None:
-            rows.append([outcome.case, "-", setup.engine, setup.precision, str(setup.threads), str(setup.batch), f"not measured: {outcome.error}"])
+            rows.append(
+                [
+                    outcome.case,
+                    "-",
+                    setup.model,
+                    setup.engine,
+                    setup.precision,
+                    str(setup.threads),
+                    str(setup.batch),
+                    f"not measured: {outcome.error}",
+                ]
+            )
             continue
         spreads = [*found.stages.values(), found.total, found.imdecode]
         rows.append(
             [
                 outcome.case,
                 str(found.plates),
+                setup.model,
                 f"{found.engine.name} {found.engine.device}",
                 found.engine.precision,
                 str(found.engine.threads),
@@ -272,8 +304,8 @@ def _main() -> None:
         from openplate.pipeline import Options, Pipeline
 
         detector, reader = (Path(path) if path else None for path in (setup.detector, setup.reader))
-        run = Options(engine=setup.engine, device=setup.device, precision=setup.precision, threads=setup.threads, detector=detector, reader=reader)
-        return Pipeline(run)
+        files: dict[str, Any] = {"detector": detector, "reader": reader, "model": setup.model}
+        return Pipeline(Options(engine=setup.engine, device=setup.device, precision=setup.precision, threads=setup.threads, **files))
 
     try:
         photos = [Path(p).read_bytes() for p in order["photos"]]

@@ -26,7 +26,7 @@ from openplate.evaluate.page import (
     table,
 )
 from openplate.evaluate.run import open_labelled
-from openplate.evaluate.summary import FAILURE_KINDS, Failure, FailureKind, Group, Report, Summary
+from openplate.evaluate.summary import FAILURE_KINDS, EndToEndSummary, Failure, FailureKind, Group, Report, Summary
 from openplate.types import Frame
 
 _FOLDED: tuple[FailureKind, ...] = ("detection missed", "detection unmatched")
@@ -73,7 +73,7 @@ SUMMARY_HEADINGS = (
     "images",
     "plates",
     "end to end %",
-    "wrong",
+    "wrong (length)",
     "unreadable",
     "not found",
     "extra",
@@ -96,13 +96,18 @@ def summary_row(name: str, summary: Summary) -> list[str]:
         name,
         str(summary.images),
         str(summary.plates),
-        *([rate_text(whole.exact), str(whole.wrong), str(whole.unreadable), str(whole.not_found), str(whole.extra)] if whole else ["-"] * 5),
+        *(_whole_cells(whole) if whole else ["-"] * 5),
         *([rate_text(detection.recall), rate_text(detection.matched), number_text(detection.map50_95, 3)] if detection else ["-"] * 3),
         number_text(detection.corners.median_fraction if detection and detection.corners else None, 3),
         *([rate_text(reading.exact), number_text(None if reading.cer is None else 100 * reading.cer, 2)] if reading else ["-"] * 2),
         rate_text(reading.country) if reading and reading.country else "-",
         f"{rate_text(sure)} of {sure.total}" if sure and sure.total else "-",
     ]
+
+
+def _whole_cells(whole: EndToEndSummary) -> list[str]:
+    wrong = f"{whole.wrong} ({whole.wrong_length.right})"
+    return [rate_text(whole.exact), wrong, *map(str, (whole.unreadable, whole.not_found, whole.extra))]
 
 
 def summary_table(summaries: Sequence[tuple[str, Summary]]) -> str:
@@ -113,7 +118,7 @@ def summary_table(summaries: Sequence[tuple[str, Summary]]) -> str:
 def _notes() -> str:
     return (
         "<p class=note>Square brackets: 95 % interval (Wilson). <b>end to end</b>: labelled plates with exactly their text in some reading "
-        "at IoU ≥ 0.3. <b>recall</b>: labels that a detection finds at IoU ≥ 0.5. <b>matched</b>: detections that find a label; photos hold "
+        "at IoU ≥ 0.3. In brackets behind <b>wrong</b>: texts given with too few or too many characters. <b>recall</b>: labels that a detection finds at IoU ≥ 0.5. <b>matched</b>: detections that find a label; photos hold "
         "plates without a label, so this is a lower bound of precision. <b>corners</b>: median distance as a fraction of the plate's height, "
         "over true quads. <b>reader</b>: exact texts on labelled quads. <b>country</b>: right texts "
         "of which the right country is named, where the label names one with a format. <b>sure</b>: right among readings with confidence ≥ 0.99.</p>"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from openplate.charset import normalise
 from openplate.dataset import LabelledImage, LabelledPlate
 from openplate.evaluate.metrics import (
     Calibration,
@@ -127,7 +128,8 @@ class ReadingSummary:
 class EndToEndSummary:
     """Labels by what became of them: `exact`, `wrong`, `unreadable` and `not_found` make up all that have a text.
 
-    `wrong_readings` counts those that are wrong among the texts given on labels; `extra` the texts given where no label is.
+    `wrong_readings` counts those that are wrong among the texts given on labels, `wrong_length` those that have too few or too many characters;
+    `extra` the texts given where no label is.
     """
 
     exact: Rate
@@ -135,6 +137,7 @@ class EndToEndSummary:
     unreadable: int
     not_found: int
     wrong_readings: Rate
+    wrong_length: Rate
     extra: int
     calibration: Calibration
 
@@ -303,6 +306,9 @@ def _end_to_end(images: Sequence[ImageOutcome]) -> EndToEndSummary | None:
         unreadable=kinds.count("unreadable"),
         not_found=kinds.count("not found"),
         wrong_readings=count(not j.right for j in judged if j.plate.status == "read"),
+        wrong_length=count(
+            not j.right and len(normalise(j.plate.reading.text)) != len(normalise(j.truth)) for j in judged if j.plate.status == "read"
+        ),
         extra=sum(len(image.extra) for image in measured),
         calibration=calibration([j.plate.reading.confidence for j in judged], [j.right for j in judged]),
     )

@@ -70,7 +70,8 @@ def build_network(state: dict[str, Any]) -> nn.Module:
     elif state["kind"] == "straightener":
         network = Straightener()
     elif state["kind"] == "end-to-end":
-        network = EndToEnd(len(settings["characters"]) + 1, settings["backbone"], settings["width"], settings["hidden"])
+        classes, countries = len(settings["characters"]) + 1, len(settings["origins"])
+        network = EndToEnd(classes, settings["backbone"], settings["width"], settings["hidden"], settings["channels"], countries)
     else:
         raise ConfigError(f"kind {state['kind']!r} is not one of reader, detector, straightener, end-to-end")
     network.load_state_dict(state.get("average", state["network"]))
@@ -176,6 +177,7 @@ def training_summary(folder: Path) -> str:
     for folders in ("photos", "validation", "formats"):
         config[folders] = [Path(p).name for p in config.get(folders, [])]
     config["loop"]["start_from"] = Path(config["loop"]["start_from"]).name
+    config |= {part: Path(config[part]).name for part in ("detector", "straightener", "reader") if part in config}
     return json.dumps(config, ensure_ascii=False, separators=(",", ":"))
 
 

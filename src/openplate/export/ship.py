@@ -13,6 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from openplate.end_to_end import EndToEnd, OnePass, reader_beside
 from openplate.engine import open_network
 from openplate.errors import WeightsError
 from openplate.evaluate.calibrate import Mapping, fit_calibration
@@ -22,7 +23,7 @@ from openplate.pipeline import Options, Pipeline
 from openplate.read.reader import Reader
 from openplate.selftest import write_reference
 from openplate.synthesize.crops import draw_crops, jitter_quad
-from openplate.synthesize.photos import load_patches
+from openplate.synthesize.photos import open_patches, spread
 from openplate.weights import NETWORKS, network_path, reference_path, write_checksums
 
 CALIBRATION_CROPS = 6000
@@ -37,6 +38,8 @@ def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIB
     that training leaves out. Each is read as the pipeline reads: from a quad like a detector's, straightened, with further looks where the first is
     not sure; over all formats of the package and of the folders `formats`.
 
+    Of an end-to-end network `path` is the first file; the confidence is stored in its second one.
+
     Raises:
         WeightsError: the file is not a reader.
         FormatError: the reader was trained on formats that are not known; name the folder of their files.
@@ -44,10 +47,12 @@ def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIB
     folders = tuple(str(folder) for folder in formats)
     known = load_formats(*folders)
     # What is no reader, or one of unknown formats, is refused before its file is changed.
-    characters = Reader(path, known).decoder.charset.characters
+    whole = open_network(path, engine="onnxruntime").metadata.get("openplate.kind") == "end-to-end"
+    target = reader_beside(path) if whole else path
+    characters = (OnePass(path, known) if whole else Reader(path, known)).decoder.charset.characters
     trained = training_formats(path, known)
-    write_metadata(path, {"slope": "1", "offset": "0"})
-    pipeline = Pipeline(Options(reader=path, formats=folders))
+    write_metadata(target, {"slope": "1", "offset": "0"})
+    pipeline = Pipeline(Options(model="end-to-end", detector=path, formats=folders) if whole else Options(reader=path, formats=folders))
     rng = random.Random(CALIBRATION_SEED)
     pairs: list[tuple[float, bool]] = []
     levels = (0.3, 0.6, 0.9)
@@ -59,14 +64,15 @@ def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIB
                 reading = pipeline.read_quads(image, [jitter_quad(entry.quad, rng, 0.06)])[0]
                 pairs.append((reading.confidence, reading.text == entry.text))
                 bar.update(1)
-    patches = load_patches(photos, held_out=True, characters=characters)
+    patches, _ = open_patches(photos, held_out=True, characters=characters)
     if patches:
-        with click.progressbar(patches, label="calibrating on photos", file=sys.stderr, show_pos=True) as shown:
-            for patch in shown:
+        chosen = spread(len(patches), crops)
+        with click.progressbar(chosen, label="calibrating on photos", file=sys.stderr, show_pos=True) as shown:
+            for patch in (patches[place] for place in shown):
                 reading = pipeline.read_quads(patch.image, [jitter_quad(patch.quad, rng, 0.06)])[0]
                 pairs.append((reading.confidence, reading.text == patch.text))
     mapping = fit_calibration(pairs)
-    write_metadata(path, {"slope": f"{mapping.a:.6f}", "offset": f"{mapping.b:.6f}"})
+    write_metadata(target, {"slope": f"{mapping.a:.6f}", "offset": f"{mapping.b:.6f}"})
     return mapping
 
 
@@ -74,12 +80,15 @@ def ship_network(path: Path) -> Path:
     """Copies a network to the package's weights, and renews the checksums and the reference outputs of the self-test.
 
     Raises:
-        WeightsError: the file is no network of this project, or one of the others is missing.
+        WeightsError: the file is no network of this project, or one of the others is missing; of an end-to-end network, its second file.
     """
     kind = open_network(path, precision="fp32").metadata.get("openplate.kind", "")
     if kind not in NETWORKS:
         raise WeightsError(f"{path}: expected a network of kind {', '.join(NETWORKS)}, got {kind!r}")
     target = network_path(kind)
+    if kind == "end-to-end":
+        EndToEnd(path)  # its second file must be there, and of the same training
+        shutil.copyfile(reader_beside(path), reader_beside(target))
     shutil.copyfile(path, target)
     if all(network_path(name).exists() for name in NETWORKS):
         inputs = reference_inputs()
@@ -98,4 +107,5 @@ def reference_inputs() -> dict[str, NDArray[np.uint8]]:
     scene, _ = draw_scene(3, 384, 256)
     rng = random.Random(1)
     wrong = np.asarray(entry.quad + np.array([[rng.gauss(0, 2), rng.gauss(0, 1)] for _ in range(4)]), dtype=np.float32)
-    return {"detector": scene[None], "straightener": look(entry.photo, wrong)[None], "reader": entry.crop[None]}
+    small = np.ascontiguousarray(scene[None, :128, :192])
+    return {"detector": scene[None], "straightener": look(entry.photo, wrong)[None], "reader": entry.crop[None], "end-to-end": small}

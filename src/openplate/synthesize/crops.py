@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ from openplate.synthesize.camera import Lean, Picture, defocus, expose, photogra
 from openplate.synthesize.photos import Patch, Photo
 from openplate.synthesize.plates import DrawnPlate, draw_plate
 from openplate.types import Crop, Image, Quad
+
+UPRIGHT_SHARE = 0.12
+"""How often a plate is cut out by the upright box around it instead of by its corners, where nobody says."""
+STRONG_LEAN = Lean(50, 33)
+"""How far plates lean that are drawn to be read whatever their pose; somewhat farther than any that is promised."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +65,14 @@ def choose_type(formats: Sequence[Format], rng: random.Random) -> PlateType:
     return rng.choices(types, [t.weight * t.drawn for t in types])[0]
 
 
-def jitter_quad(quad: Quad, rng: random.Random, amount: float) -> Quad:
+def jitter_quad(quad: Quad, rng: random.Random, amount: float, upright_share: float = UPRIGHT_SHARE) -> Quad:
     """The quad as a detector would give it.
 
-    Mostly corners off by `amount` of the plate's height (standard deviation) with a common shift and scale; one in eight times the upright box
-    around the plate plus 0-8 %, as detectors without corners give it.
+    Mostly corners off by `amount` of the plate's height (standard deviation) with a common shift and scale; a share of `upright_share` first becomes the
+    upright box around the plate plus 0-8 %, as detectors without corners give it.
     """
     _, height = quad_size(quad)
-    if rng.random() < 0.12:
+    if rng.random() < upright_share:
         x0, y0, x1, y1 = quad_to_box(quad)
         grow = rng.uniform(-0.01, 0.08)
         dx, dy = (x1 - x0) * grow, (y1 - y0) * grow
@@ -80,9 +86,9 @@ def jitter_quad(quad: Quad, rng: random.Random, amount: float) -> Quad:
     return np.asarray(centre + (quad - centre) * scale + corners + shift, dtype=np.float32)
 
 
-def view(picture: NDArray[np.uint8], quad: Quad, rng: random.Random, difficulty: float) -> tuple[Picture, Quad]:
+def view(picture: NDArray[np.uint8], quad: Quad, rng: random.Random, difficulty: float, lean: Lean | None = None) -> tuple[Picture, Quad]:
     """A grey photo of a plate (`picture` with its `quad`, RGB or grey) under a random pose, size, light and camera, with the quad in it."""
-    return view_as_is(to_grey(picture, rng) if picture.ndim == 3 else picture, quad, rng, difficulty)
+    return view_as_is(to_grey(picture, rng) if picture.ndim == 3 else picture, quad, rng, difficulty, lean)
 
 
 def view_as_is(picture: Picture, quad: Quad, rng: random.Random, difficulty: float, lean: Lean | None = None) -> tuple[Picture, Quad]:
@@ -131,8 +137,23 @@ def cut_out(photo: Picture, quad: Quad, rng: random.Random) -> tuple[Picture, Qu
     return picture, target
 
 
-def draw_crops(formats: Sequence[Format], seed: int, difficulty: float = 1.0, views: int = 3, jitter: float = 0.06) -> Iterator[DrawnCrop]:
+def strong_lean(rng: random.Random, share: float) -> Lean | None:
+    """`STRONG_LEAN` for a share of all plates, None for the others; a share of 0 takes nothing from `rng`."""
+    return STRONG_LEAN if share and rng.random() < share else None
+
+
+def draw_crops(
+    formats: Sequence[Format],
+    seed: int,
+    difficulty: float = 1.0,
+    views: int = 3,
+    jitter: float = 0.06,
+    upright_share: float = UPRIGHT_SHARE,
+    lean_share: float = 0.0,
+) -> Iterator[DrawnCrop]:
     """Endless crops, the same for the same arguments; `views` of each drawn plate come one after another.
+
+    `upright_share` is that of `jitter_quad`; a share of `lean_share` leans as far as `STRONG_LEAN` says.
 
     Raises:
         OpenPlateError: a Chinese plate is to be drawn and no font has its characters.
@@ -142,12 +163,13 @@ def draw_crops(formats: Sequence[Format], seed: int, difficulty: float = 1.0, vi
     while True:
         drawn = _draw(formats, rng, difficulty)
         for _ in range(views):
-            photo, quad = view(drawn.image, drawn.quad, rng, difficulty)
+            photo, quad = view(drawn.image, drawn.quad, rng, difficulty, strong_lean(rng, lean_share))
             if rng.random() < 0.1:
                 photo, quad = cut_out(photo, quad, rng)
-                yield DrawnCrop(rectify(photo, quad), drawn.text, drawn.first_line, drawn.type, photo, quad)
+                crop = rectify(photo, quad)
             else:
-                yield DrawnCrop(rectify(photo, jitter_quad(quad, rng, jitter)), drawn.text, drawn.first_line, drawn.type, photo, quad)
+                crop = rectify(photo, jitter_quad(quad, rng, jitter, upright_share))
+            yield DrawnCrop(crop, drawn.text, drawn.first_line, drawn.type, photo, quad)
 
 
 def draw_photo(formats: Sequence[Format], rng: random.Random, difficulty: float = 0.85, lean: Lean | None = None) -> DrawnPhoto:
@@ -169,28 +191,39 @@ def _draw(formats: Sequence[Format], rng: random.Random, difficulty: float) -> D
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Real photos to mix in. Patches are drawn by the rarity of their first character, so that one province does not drown the others."""
+    """Real photos to mix in. Patches are drawn by the rarity of their first character, so that one province does not drown the others.
 
-    patches: tuple[Patch, ...] = ()
-    photos: tuple[Photo, ...] = ()
+    `texts` are those of the patches, where they are known without opening them.
+    """
+
+    patches: Sequence[Patch] = ()
+    photos: Sequence[Photo] = ()
+    texts: tuple[str, ...] = ()
 
     def patch_weights(self) -> list[float]:
         """One weight a patch: 1 / (number of patches with the same first character) ^ 0.75."""
-        counts: dict[str, int] = {}
-        for patch in self.patches:
-            counts[patch.text[0]] = counts.get(patch.text[0], 0) + 1
-        return [counts[patch.text[0]] ** -0.75 for patch in self.patches]
+        firsts = [text[0] for text in self.texts or (patch.text for patch in self.patches)]
+        counts = Counter(firsts)
+        return [counts[first] ** -0.75 for first in firsts]
 
 
 def mix_crops(
-    formats: Sequence[Format], material: Material, seed: int, difficulty: float, views: int = 3, real_share: float = 0.08, empty_share: float = 0.03
+    formats: Sequence[Format],
+    material: Material,
+    seed: int,
+    difficulty: float,
+    views: int = 3,
+    real_share: float = 0.08,
+    empty_share: float = 0.03,
+    upright_share: float = UPRIGHT_SHARE,
+    lean_share: float = 0.0,
 ) -> Iterator[LabelledCrop]:
     """Endless crops: drawn ones, with `real_share` of photographed again real plates and `empty_share` of places without a plate (text "").
 
-    `real_share` counts as zero where there are no patches.
+    `real_share` counts as zero where there are no patches. `upright_share` and `lean_share`, of the drawn ones, are those of `draw_crops`.
     """
     rng = random.Random(seed)
-    drawn = draw_crops(formats, rng.getrandbits(48), difficulty, views)
+    drawn = draw_crops(formats, rng.getrandbits(48), difficulty, views, upright_share=upright_share, lean_share=lean_share)
     weights = material.patch_weights()
     real_share = real_share if material.patches else 0.0
     while True:

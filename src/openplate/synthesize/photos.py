@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar, overload
 
 import cv2
 import numpy as np
@@ -19,8 +20,8 @@ from openplate.geometry import box_to_quad, quad_size, quad_to_box
 from openplate.sources import read_image
 from openplate.types import Image, Quad
 
-HOLD_OUT = 5
-"""Every fifth image of a data set (by its place in labels.jsonl) is kept out of training: thresholds and calibration are set on it."""
+KEPT_BYTES = 1_000_000_000
+"""How much of the pictures of data sets a process keeps in memory, of photos and of plates each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,10 @@ class Photo:
     texts: tuple[str | None, ...]
 
 
+T = TypeVar("T", Patch, Photo)
+E = TypeVar("E")
+
+
 @dataclass(frozen=True, slots=True)
 class TextCounts:
     """How many labelled plates with a text `load_patches` takes, and how many it leaves out: for a character outside the charset, for an upright box
@@ -68,8 +73,49 @@ class TextCounts:
         return self.used + self.outside + self.upright + self.long
 
 
-def load_photos(folders: Iterable[Path], held_out: bool | None, longest_px: int = 1280) -> list[Photo]:
-    """The photos (not the whole-image crops) of data sets, shrunk to `longest_px`.
+class Opened(Sequence[T]):
+    """Pictures that are opened when they are asked for. Those that fit into `kept_bytes` together stay in memory; of a large data set the others are read
+    from their files each time.
+
+    Args:
+        entries: what `load` takes, one for each picture.
+        load: gives a picture; raises a `SourceError` where it cannot be read.
+        kept_bytes: how much stays in memory.
+    """
+
+    def __init__(self, entries: Sequence[E], load: Callable[[E], T], kept_bytes: int = KEPT_BYTES) -> None:
+        self._open: list[Callable[[], T]] = [partial(load, entry) for entry in entries]
+        self._kept: dict[int, T] = {}
+        self._room = kept_bytes
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[T]: ...
+    def __getitem__(self, place: int | slice) -> T | list[T]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        number = place % len(self) if -len(self) <= place < len(self) else place
+        if number in self._kept:
+            return self._kept[number]
+        found = self._open[number]()
+        if found.image.nbytes <= self._room:
+            self._room -= found.image.nbytes
+            self._kept[number] = found
+        return found
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Places of `count` things, or of `most` of them, evenly spread, where there are more."""
+    taken = min(count, most)
+    return [place * count // taken for place in range(taken)]
+
+
+def open_photos(folders: Iterable[Path], held_out: bool | None, longest_px: int = 1280) -> Opened[Photo]:
+    """The photos (not the whole-image crops) of data sets, shrunk to `longest_px`, each read when it is asked for.
 
     Args:
         folders: data sets in the form of docs/datasets.md.
@@ -78,44 +124,64 @@ def load_photos(folders: Iterable[Path], held_out: bool | None, longest_px: int 
 
     Raises:
         DatasetError: a folder is not a data set.
-        SourceError: an image cannot be read.
     """
-    photos = []
-    for folder in folders:
-        for entry in _part(folder, held_out):
-            if entry.cropped:
-                continue
-            image = read_image(entry.path)[0].image
-            factor = min(1.0, longest_px / max(image.shape[:2]))
-            if factor < 1:
-                image = np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-            labelled = [p for p in entry.plates if p.quad is not None]
-            quads = tuple(np.asarray(p.quad * factor, dtype=np.float32) for p in labelled if p.quad is not None)
-            photos.append(Photo(image, quads, tuple(p.upright for p in labelled), tuple(p.text for p in labelled)))
-    return photos
+    entries = [entry for folder in folders for entry in _part(folder, held_out) if not entry.cropped]
+    return Opened(entries, partial(_photo, longest_px=longest_px))
 
 
-def load_patches(folders: Iterable[Path], held_out: bool | None, width_px: int = 320, characters: str = CHARACTERS) -> list[Patch]:
-    """The plates with a known text of these characters and true corners (or that fill their image), at most `width_px` wide.
-
-    `held_out` is that of `load_photos`. What is left out, `count_texts` says.
+def load_photos(folders: Iterable[Path], held_out: bool | None, longest_px: int = 1280) -> list[Photo]:
+    """As `open_photos`, all read at once.
 
     Raises:
         DatasetError: a folder is not a data set.
         SourceError: an image cannot be read.
     """
+    return list(open_photos(folders, held_out, longest_px))
+
+
+def _photo(entry: LabelledImage, longest_px: int) -> Photo:
+    image = read_image(entry.path)[0].image
+    factor = min(1.0, longest_px / max(image.shape[:2]))
+    if factor < 1:
+        image = np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    labelled = [p for p in entry.plates if p.quad is not None]
+    quads = tuple(np.asarray(p.quad * factor, dtype=np.float32) for p in labelled if p.quad is not None)
+    return Photo(image, quads, tuple(p.upright for p in labelled), tuple(p.text for p in labelled))
+
+
+def open_patches(
+    folders: Iterable[Path], held_out: bool | None, width_px: int = 320, characters: str = CHARACTERS, in_photos: bool = False
+) -> tuple[Opened[Patch], tuple[str, ...]]:
+    """The plates with a known text of these characters and true corners (or that fill their image), at most `width_px` wide, each cut out when it is
+    asked for; and their texts. With `in_photos`, those alone that have a place in a photo.
+
+    `held_out` is that of `open_photos`. What is left out, `count_texts` says.
+
+    Raises:
+        DatasetError: a folder is not a data set.
+    """
     charset = Charset(characters)
-    patches = []
-    for folder in folders:
-        for entry in _part(folder, held_out):
-            plates = [p for p in entry.plates if _use(p, charset) == "used"]
-            if not plates:
-                continue
-            image = read_image(entry.path)[0].image
-            for plate in plates:
-                quad = plate.quad if plate.quad is not None else box_to_quad(0, 0, image.shape[1], image.shape[0])
-                patches.append(_cut(image, quad, normalise(plate.text or ""), plate.country, width_px))
-    return patches
+    images = [entry for folder in folders for entry in _part(folder, held_out)]
+    used = [(entry.path, plate) for entry in images for plate in entry.plates if _use(plate, charset) == "used"]
+    entries = [(path, plate) for path, plate in used if plate.quad is not None or not in_photos]
+    return Opened(entries, partial(_patch, width_px=width_px)), tuple(normalise(plate.text or "") for _, plate in entries)
+
+
+def load_patches(folders: Iterable[Path], held_out: bool | None, width_px: int = 320, characters: str = CHARACTERS) -> list[Patch]:
+    """As `open_patches`, all read at once.
+
+    Raises:
+        DatasetError: a folder is not a data set.
+        SourceError: an image cannot be read.
+    """
+    return list(open_patches(folders, held_out, width_px, characters)[0])
+
+
+def _patch(entry: tuple[Path, LabelledPlate], width_px: int) -> Patch:
+    path, plate = entry
+    image = read_image(path)[0].image
+    quad = plate.quad if plate.quad is not None else box_to_quad(0, 0, image.shape[1], image.shape[0])
+    return _cut(image, quad, normalise(plate.text or ""), plate.country, width_px)
 
 
 def count_texts(folders: Iterable[Path], held_out: bool | None, characters: str = CHARACTERS) -> TextCounts:
@@ -133,8 +199,8 @@ def count_texts(folders: Iterable[Path], held_out: bool | None, characters: str 
 
 def _part(folder: Path, held_out: bool | None) -> list[LabelledImage]:
     """The images of a data set that belong to a part of it: every fifth, the others, or all."""
-    images = load_dataset(folder).images
-    return [image for number, image in enumerate(images) if held_out is None or (number % HOLD_OUT == 0) == held_out]
+    dataset = load_dataset(folder)
+    return list((dataset if held_out is None else dataset.part(held_out)).images)
 
 
 def _use(plate: LabelledPlate, charset: Charset) -> Literal["used", "outside", "upright", "long", "no text"]:

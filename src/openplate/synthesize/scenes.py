@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from openplate.formats.model import Format
 from openplate.geometry import grow_quad, quad_size, quad_to_box
-from openplate.synthesize.camera import defocus, expose, photograph, pose, record
-from openplate.synthesize.crops import choose_type
+from openplate.synthesize.camera import Lean, defocus, expose, photograph, pose, record
+from openplate.synthesize.crops import choose_type, strong_lean
 from openplate.synthesize.decoys import letter_around, scatter_decoys
 from openplate.synthesize.photos import Photo, paint_over
 from openplate.synthesize.plates import DrawnPlate, draw_plate
@@ -121,9 +121,9 @@ def _match(plate: Image, like: NDArray[np.uint8] | None, rng: random.Random) -> 
     return np.asarray(cv2.LUT(plate, table[:, None, :]), dtype=np.uint8)
 
 
-def _new_quad(centre: NDArray[np.float32], width: float, drawn: DrawnPlate, rng: random.Random, difficulty: float) -> Quad:
+def _new_quad(centre: NDArray[np.float32], width: float, drawn: DrawnPlate, rng: random.Random, difficulty: float, lean: Lean | None = None) -> Quad:
     plate_w, plate_h = quad_size(drawn.quad)
-    return np.asarray(pose(width, width * plate_h / plate_w, rng, difficulty) + centre, dtype=np.float32)
+    return np.asarray(pose(width, width * plate_h / plate_w, rng, difficulty, lean) + centre, dtype=np.float32)
 
 
 def _inside_share(quad: Quad, width: int, height: int) -> float:
@@ -138,8 +138,9 @@ def replace_plates(
     formats: Sequence[Format],
     rng: random.Random,
     difficulty: float = 0.8,
+    lean_share: float = 0.0,
 ) -> tuple[Image, list[ScenePlate]]:
-    """A copy of a photo in which drawn plates stand in place of the labelled ones, at their type's natural size there."""
+    """A copy of a photo in which drawn plates stand in place of the labelled ones, at their type's natural size there; a share of `lean_share` leans far."""
     clean = paint_over(image, quads, rng)
     height, width = clean.shape[:2]
     plates: list[ScenePlate] = []
@@ -150,7 +151,7 @@ def replace_plates(
         plate_type = choose_type(formats, rng)
         new_w = max(old_w, old_h * 2.2) * plate_type.size_mm[0] / 480 * rng.uniform(0.95, 1.25)
         drawn = draw_plate(plate_type, rng, width_px=int(min(560, max(64, new_w * 1.3))), margin=0.12)
-        target = _new_quad(quad.mean(axis=0), new_w, drawn, rng, difficulty * 0.7)
+        target = _new_quad(quad.mean(axis=0), new_w, drawn, rng, difficulty * 0.7, strong_lean(rng, lean_share))
         if any(_overlap(target, other.quad) for other in plates):
             continue
         if rng.random() < 0.3 and not any(_overlap(grow_quad(target, 1.0, 0.7), other.quad) for other in plates):
@@ -169,14 +170,24 @@ def _overlap(first: Quad, second: Quad) -> bool:
 
 
 def scatter_plates(
-    image: Image, plates: list[ScenePlate], formats: Sequence[Format], rng: random.Random, widths: tuple[float, float], count: int
+    image: Image,
+    plates: list[ScenePlate],
+    formats: Sequence[Format],
+    rng: random.Random,
+    widths: tuple[float, float],
+    count: int,
+    lean_share: float = 0.0,
 ) -> None:
-    """Puts up to `count` further drawn plates at random free places, in place; widths in px are spread evenly in the logarithm."""
+    """Puts up to `count` further drawn plates at random free places, in place; widths in px are spread evenly in the logarithm.
+
+    A share of `lean_share` leans far.
+    """
     height, width = image.shape[:2]
     for _ in range(count):
         new_w = math.exp(rng.uniform(math.log(widths[0]), math.log(widths[1])))
         drawn = draw_plate(choose_type(formats, rng), rng, width_px=int(min(560, max(64, new_w * 1.3))), margin=0.12)
-        target = _new_quad(np.array([rng.uniform(0, width), rng.uniform(0, height)], np.float32), new_w, drawn, rng, 0.8)
+        centre = np.array([rng.uniform(0, width), rng.uniform(0, height)], np.float32)
+        target = _new_quad(centre, new_w, drawn, rng, 0.8, strong_lean(rng, lean_share))
         if _inside_share(target, width, height) < 0.97 or any(_overlap(target, p.quad) for p in plates):
             continue
         x0, y0, x1, y1 = (int(v) for v in quad_to_box(target))
@@ -190,11 +201,11 @@ def scatter_plates(
 
 
 def draw_window(
-    photos: Sequence[Photo], formats: Sequence[Format], rng: random.Random, window: int, keep_share: float
+    photos: Sequence[Photo], formats: Sequence[Format], rng: random.Random, window: int, keep_share: float, lean_share: float = 0.0
 ) -> tuple[Image, list[ScenePlate]]:
     """A square training window cut from a photo (or from a drawn street) around a plate or elsewhere, with plates from 12 px to the window's width.
 
-    `keep_share` of the photos keep their real plates; in the others drawn plates replace them.
+    `keep_share` of the photos keep their real plates; in the others drawn plates replace them, of which `lean_share` lean far.
     """
     anchored = 0.88
     if not photos or rng.random() < 0.09:
@@ -242,9 +253,9 @@ def draw_window(
     else:
         cut = [quads[i] for i in visible if not whole[i]]
         image = paint_over(image, cut, rng) if cut else image
-        image, plates = replace_plates(image, [quads[i] for i in visible if whole[i]], formats, rng)
+        image, plates = replace_plates(image, [quads[i] for i in visible if whole[i]], formats, rng, lean_share=lean_share)
     if rng.random() < 0.35:
-        scatter_plates(image, plates, formats, rng, (16, window * 0.6), rng.randint(1, 3))
+        scatter_plates(image, plates, formats, rng, (16, window * 0.6), rng.randint(1, 3), lean_share)
     if rng.random() < 0.35:
         scatter_decoys(image, [plate.quad for plate in plates], rng, rng.randint(1, 4))
     difficulty = rng.random()  # half of what a detector sees are ordinary pictures

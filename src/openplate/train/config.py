@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 from openplate.dataset import LABELS
 from openplate.errors import ConfigError
 from openplate.formats import load_formats, select
+from openplate.synthesize.crops import UPRIGHT_SHARE
 from openplate.train.files import replace_text
 
 Config = TypeVar("Config")
@@ -33,6 +34,7 @@ _EXPECTED = {
     **dict.fromkeys(("least_height_px", "jitter", "own_from_step", "text_weight"), "0 or more"),
     **dict.fromkeys(("learning_rate", "clip_norm"), "a number above 0"),
     **dict.fromkeys(("ema", "real_share", "empty_share", "keep_share", "own_share", "start_difficulty", "difficulty"), "a number from 0 to 1"),
+    **dict.fromkeys(("upright_share", "lean_share"), "a number from 0 to 1"),
     "width": "a number above 0.125",  # the narrowest layers have no channels at an eighth
     "window": "a multiple of 64",  # the widest stride of the detectors
 }
@@ -44,9 +46,9 @@ class LoopConfig:
     """What every training has.
 
     `steps` of `batch` samples; the learning rate warms up linearly to `learning_rate` and falls to zero along a cosine; gradients are clipped to
-    `clip_norm`; `ema` is the decay of the averaged weights that are validated and exported; `device` is "cpu" or "cuda"; `mixed_precision` uses bfloat16
-    autocast; `threads` compute and `drawers` processes draw; training ends early after `patience` validations without a better score (0: never);
-    `start_from` is a checkpoint (`.pt`) or an exported network (`.onnx`); `tensorboard` writes events beside `log.csv`.
+    `clip_norm`; `ema` is the decay of the averaged weights that are validated and exported; `device` is "cpu" or "cuda"; `mixed_precision` uses
+    bfloat16 autocast; `threads` compute and `drawers` processes draw; training ends early after `patience` validations without a better score (0:
+    never); `start_from` is a checkpoint (`.pt`) or an exported network (`.onnx`); `tensorboard` writes events beside `log.csv`.
     """
 
     steps: int = 8000
@@ -70,12 +72,14 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReaderConfig:
-    """Training of a reader: `countries` empty means all formats, those of `often` are drawn twice as often as their weights say; `photos` are data sets
-    mixed in, of which every fifth image is held out to validate on; `validation` are data sets to validate on instead, whole, and then all images of
-    `photos` are trained on; `shard` crops are drawn at a time and used `passes` times.
+    """Training of a reader: `countries` empty means all formats, those of `often` are drawn twice as often as their weights say; `photos` are data
+    sets mixed in, of which every fifth image is held out to validate on; `validation` are data sets to validate on instead, whole, and then all
+    images of `photos` are trained on; `shard` crops are drawn at a time and used `passes` times.
 
-    `network` is one of `READERS` in `networks/readers.py`, `width` multiplies its channels, `hidden` is for recurrent ones; `transformer` puts a spatial
-    transformer in front; `tell_countries` lets the network also say of which country a plate looks ("crnn" alone can). `formats` are folders of further format files; characters that these declare are added to the charset.
+    `network` is one of `READERS` in `networks/readers.py`, `width` multiplies its channels, `hidden` is for recurrent ones; `transformer` puts a
+    spatial transformer in front; `tell_countries` lets the network also say of which country a plate looks ("crnn" alone can). `formats` are folders
+    of further format files; characters that these declare are added to the charset. Of the drawn crops `upright_share` are cut out by the upright box
+    around the plate instead of by its corners, and `lean_share` lean by up to 50° and 33° (tilted away, turned in the picture), each angle as often.
     """
 
     loop: LoopConfig = LoopConfig()
@@ -94,6 +98,8 @@ class ReaderConfig:
     views: int = 3
     real_share: float = 0.08
     empty_share: float = 0.03
+    upright_share: float = UPRIGHT_SHARE
+    lean_share: float = 0.0
     easy_steps: int = 3000
     start_difficulty: float = 0.25
     difficulty: float = 0.85
@@ -122,8 +128,7 @@ class DetectorConfig:
     validation_windows: int = 160
 
     def __post_init__(self) -> None:
-        if len(self.channels) != 5 or any(count < 8 or count % 8 for count in self.channels):
-            raise ConfigError(f"channels: expected five multiples of 8, got {list(self.channels)}")
+        _check_channels(self.channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +147,25 @@ class StraightenerConfig:
 class EndToEndConfig:
     """Training of the network that detects and reads, on windows of `window` px as the detector's, with the texts of their plates.
 
-    `backbone` is "light" or "vgg16", `width` multiplies its channels. The reading branch learns plates at least `least_height_px` high through quads that
-    are off by `jitter` of the plate's height; from `own_from_step` on, a share that grows to `own_share` is seen through the network's own detections.
-    The text's loss counts `text_weight` times. `longest_px` is the longer side to which images are scaled when the network is used. The other keys are
-    the detector's and the reader's.
+    `backbone` is "light", the detector with its `channels`, or "vgg16"; `width` multiplies the channels of the reading branch and of VGG16.
+    `detector` (for "light"), `straightener` and `reader` are checkpoints or exported files whose weights these parts start from; "package" names the networks of this
+    package. The reading branch learns plates at least `least_height_px` high through quads that are off by `jitter` of the plate's height; from
+    `own_from_step` on, a share that grows to `own_share` is seen through the network's own detections. The text's loss counts `text_weight` times. Of
+    the drawn plates `lean_share` lean as those of a reader's config do. `longest_px` is the longer side to which images are scaled when the network
+    is used. The other keys are the detector's and the reader's.
     """
 
     loop: LoopConfig = LoopConfig(batch=16, learning_rate=1.5e-3, steps=16_000, warmup_steps=800, weight_decay=0.03)
     countries: tuple[str, ...] = ()
+    often: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     photos: tuple[str, ...] = ()
+    tell_countries: bool = False
     backbone: str = "light"
+    channels: tuple[int, ...] = (16, 32, 96, 128, 48)
+    detector: str = ""
+    straightener: str = ""
+    reader: str = ""
     window: int = 384
     longest_px: int = 960
     width: float = 1.0
@@ -165,7 +178,16 @@ class EndToEndConfig:
     own_from_step: int = 6000
     own_share: float = 0.5
     text_weight: float = 1.0
+    lean_share: float = 0.0
     validation_windows: int = 160
+
+    def __post_init__(self) -> None:
+        _check_channels(self.channels)
+
+
+def _check_channels(channels: Sequence[int]) -> None:
+    if len(channels) != 5 or any(count < 8 or count % 8 for count in channels):
+        raise ConfigError(f"channels: expected five multiples of 8, got {list(channels)}")
 
 
 def load_config(path: Path, kind: type[Config], changes: Sequence[str] = ()) -> Config:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from openplate.detect.decode import decode_detections
 from openplate.errors import DatasetError
 from openplate.geometry import box_iou, quad_size, quad_to_box
-from openplate.synthesize.photos import Photo, load_photos
+from openplate.synthesize.photos import Photo, open_photos
 from openplate.synthesize.scenes import ScenePlate, draw_window
 from openplate.train.config import DetectorConfig
 from openplate.train.loop import Batch
@@ -30,13 +30,13 @@ EXACT, UPRIGHT, IGNORE, NONE = 0, 1, 2, 3
 
 
 @lru_cache(maxsize=2)
-def window_photos(folders: tuple[str, ...], held_out: bool) -> tuple[Photo, ...]:
-    """The photos that windows are cut from, read once a process.
+def window_photos(folders: tuple[str, ...], held_out: bool) -> Sequence[Photo]:
+    """The photos that windows are cut from, their labels read once a process.
 
     Raises:
         DatasetError: there are data sets, and no photos to train on in them.
     """
-    photos = tuple(load_photos([Path(f) for f in folders], held_out, 1100))
+    photos = open_photos([Path(f) for f in folders], held_out, 1100)
     if folders and not held_out and not photos:
         raise DatasetError(f"photos: expected whole photos, found only plates cut out (or one photo, which is held out) in {', '.join(folders)}")
     return photos

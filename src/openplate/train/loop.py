@@ -29,7 +29,7 @@ from openplate.train.start import start_from
 Batch = dict[str, Tensor]
 
 _REMEDY = "go on with the config it began with, or train into another folder"
-_FREE = {"loop.drawers", "loop.checkpoint_minutes", "loop.tensorboard", "loop.start_from"}
+_FREE = {"loop.drawers", "loop.checkpoint_minutes", "loop.tensorboard", "loop.start_from", "detector", "straightener", "reader"}
 """Keys of a config that change nothing of what a run computes from its checkpoint on."""
 
 
@@ -71,6 +71,15 @@ class DescribesData(Protocol):
         Raises:
             DatasetError: there is nothing to train on where there should be.
         """
+        ...
+
+
+@runtime_checkable
+class StartsParts(Protocol):
+    """A task of which parts can start from files of their own."""
+
+    def start_parts(self) -> str:
+        """Fills these parts of the network, in place; lines for people that say what was taken, "" for nothing."""
         ...
 
 
@@ -176,6 +185,10 @@ def train(task: Task, config: LoopConfig, whole_config: object, folder: Path, st
     setup = _flat(whole_config) | {"processes": place.count}
     if state is not None and place.first and (changes := _changes(state.get("config", {}), setup)) and state["step"] < config.steps:
         tqdm.write(f"goes on from {folder / 'last.pt'}, and not as an unbroken run would: {changes}", file=sys.stderr)
+    if state is None and isinstance(task, StartsParts):
+        taken = task.start_parts()
+        if taken and place.first:
+            tqdm.write(taken, file=sys.stderr)
     drawn = task.batches(state["step"] if state else 0, config.steps)
     with _closing(drawn):
         fresh = state is None and config.start_from

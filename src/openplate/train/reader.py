@@ -20,8 +20,8 @@ from openplate.formats import load_formats, select
 from openplate.formats.model import LONGEST_TEXT, Format
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, rectify
 from openplate.synthesize.crops import LabelledCrop, Material, mix_crops
-from openplate.synthesize.photos import TextCounts, count_texts, load_patches, load_photos
-from openplate.train.config import ReaderConfig
+from openplate.synthesize.photos import TextCounts, count_texts, open_patches, open_photos, spread
+from openplate.train.config import EndToEndConfig, ReaderConfig
 from openplate.train.loop import Batch
 from openplate.train.networks.readers import build_reader
 from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
@@ -32,13 +32,14 @@ ORIGIN_WEIGHT = 0.05
 
 @lru_cache(maxsize=2)
 def load_material(photos: tuple[str, ...], held_out: bool | None, characters: str = CHARACTERS) -> Material:
-    """The real material of data sets, read once a process; `held_out` is that of `load_photos`.
+    """The real material of data sets, its labels read once a process; `held_out` is that of `open_photos`.
 
     Raises:
         DatasetError: there are data sets, and nothing in them can be trained on.
     """
     folders = [Path(p) for p in photos]
-    material = Material(tuple(load_patches(folders, held_out, characters=characters)), tuple(load_photos(folders, held_out, 960)))
+    patches, texts = open_patches(folders, held_out, characters=characters)
+    material = Material(patches, open_photos(folders, held_out, 960), texts)
     if photos and not held_out and not material.patches and not material.photos:
         raise DatasetError(
             f"photos: expected photos, or plates with true corners and a text in the charset, found none to train on in {', '.join(photos)}"
@@ -48,7 +49,7 @@ def load_material(photos: tuple[str, ...], held_out: bool | None, characters: st
 
 
 def training_part(config: ReaderConfig) -> bool | None:
-    """Which images of `photos` are trained on, as `load_photos` has it: all where there are other data sets to validate on."""
+    """Which images of `photos` are trained on, as `open_photos` has it: all where there are other data sets to validate on."""
     return None if config.validation else False
 
 
@@ -61,14 +62,9 @@ def text_counts(config: ReaderConfig, characters: str) -> str:
     """
     lines = []
     if config.photos and config.real_share:
-        counts = count_texts([Path(p) for p in config.photos], training_part(config), characters)
-        if counts.total and not counts.used:
-            raise DatasetError(
-                f"photos: none of {counts.total} plates with a text in {', '.join(config.photos)} can be trained on: {_left_out(counts)}; "
-                f"{_remedy(counts)}, or set real_share = 0 to take nothing but places without a plate from these photos"
-            )
-        if counts.total:
-            lines.append("photos: " + _used(counts, "trained on") + ("" if config.validation else "; every fifth image is held out"))
+        otherwise = "set real_share = 0 to take nothing but places without a plate from these photos"
+        line = photo_counts(config.photos, training_part(config), characters, otherwise)
+        lines += [line] if line else []
     if config.validation:
         counts = count_texts([Path(p) for p in config.validation], None, characters)
         if not counts.used:
@@ -78,6 +74,21 @@ def text_counts(config: ReaderConfig, characters: str) -> str:
             )
         lines.append("validation: " + _used(counts, "validated on"))
     return "\n".join(lines)
+
+
+def photo_counts(photos: Sequence[str], part: bool | None, characters: str, otherwise: str) -> str:
+    """How many of the plates with a text in `photos` are trained on, and why the others are not: a line, "" where there are no texts.
+
+    Raises:
+        DatasetError: there are texts and none of them can be used; `otherwise` is what else there is to do.
+    """
+    counts = count_texts([Path(p) for p in photos], part, characters)
+    if counts.total and not counts.used:
+        raise DatasetError(
+            f"photos: none of {counts.total} plates with a text in {', '.join(photos)} can be trained on: {_left_out(counts)}; "
+            f"{_remedy(counts)}, or {otherwise}"
+        )
+    return ("photos: " + _used(counts, "trained on") + ("" if part is None else "; every fifth image is held out")) if counts.total else ""
 
 
 def _used(counts: TextCounts, what_for: str) -> str:
@@ -143,11 +154,13 @@ class DrawReaderShard:
         material = load_material(config.photos, training_part(config), charset.characters)
         formats = more_often(chosen_formats(config.countries, config.formats), config.often)
         seed = config.loop.seed * 1_000_003 + number
-        mixed = mix_crops(formats, material, seed, difficulty, config.views, config.real_share, config.empty_share)
+        mixed = mix_crops(
+            formats, material, seed, difficulty, config.views, config.real_share, config.empty_share, config.upright_share, config.lean_share
+        )
         return pack(islice(mixed, config.shard), config.shard, charset, origins(config))
 
 
-def origins(config: ReaderConfig) -> dict[str, float]:
+def origins(config: ReaderConfig | EndToEndConfig) -> dict[str, float]:
     """The countries that a reader tells apart, by their codes, and the share of drawn plates that are theirs; none where it tells no countries.
 
     Raises:
@@ -216,6 +229,20 @@ def text_loss(log_probabilities: Tensor, targets: Tensor, lengths: Tensor, first
     return torch.where(free, ctc(by_step, targets, lengths), by_row)
 
 
+def origin_loss(said: Tensor, origins: Tensor, shares: Sequence[float]) -> Tensor:
+    """Cross entropy of the countries, with logits adjusted by how often each is drawn (see `crnn.py`); 0 where no plate's country is known.
+
+    Args:
+        said: `(N, T + 1, K)`, the row of countries last.
+        origins: `(N,)` places of the countries, -1 where nobody said.
+        shares: how often each country is drawn.
+    """
+    if not (origins >= 0).any():
+        return 0.0 * said[:, -1].float().sum()  # every part takes part in every step, as processes that train together expect
+    drawn = torch.tensor(shares, device=said.device).log()
+    return nn.functional.cross_entropy(said[:, -1, : len(drawn)].float() + drawn, origins, ignore_index=-1)
+
+
 def greedy(log_probabilities: np.ndarray[Any, np.dtype[np.float32]], charset: Charset) -> list[str]:
     """Best-path texts of `(N, T, K)` log-probabilities: the likeliest class a step, repeats merged, blanks dropped."""
     texts = []
@@ -270,15 +297,11 @@ class ReaderTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         said = network(self.inputs(batch))
-        log_probabilities = said[:, :-1] if self._origins else said
-        loss = text_loss(log_probabilities, batch["targets"], batch["lengths"], batch["first_lines"]).mean() / 8
+        text = text_loss(said[:, :-1] if self._origins else said, batch["targets"], batch["lengths"], batch["first_lines"]).mean() / 8
         if not self._origins:
-            return loss, {}
-        if not (batch["origins"] >= 0).any():
-            return loss, {"origin_loss": 0.0}
-        drawn = torch.tensor(list(self._origins.values()), device=said.device).log()
-        origin_loss = nn.functional.cross_entropy(said[:, -1, : len(drawn)].float() + drawn, batch["origins"], ignore_index=-1)
-        return loss + ORIGIN_WEIGHT * origin_loss, {"origin_loss": float(origin_loss.detach())}
+            return text, {}
+        origin = origin_loss(said, batch["origins"], list(self._origins.values()))
+        return text + ORIGIN_WEIGHT * origin, {"origin_loss": float(origin.detach())}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         if not self._validation:
@@ -300,10 +323,12 @@ class ReaderTask:
         drawn = mix_crops(formats, Material(), 987_654_321, 0.8, 1, 0.0, 0.0)
         sets = {"drawn": pack(islice(drawn, config.validation_crops), config.validation_crops, self.charset, self._origins)}
         folders = [Path(p) for p in config.validation or config.photos]
-        patches = load_patches(folders, None if config.validation else True, characters=self.charset.characters)
+        patches, _ = open_patches(folders, None if config.validation else True, characters=self.charset.characters)
         if patches:
-            real = (LabelledCrop(rectify(patch.image, patch.quad), patch.text, patch.first_line) for patch in patches)
-            sets["real"] = pack(real, len(patches), self.charset)
+            chosen = spread(len(patches), config.validation_crops)
+            some = (patches[place] for place in chosen)
+            real = (LabelledCrop(rectify(patch.image, patch.quad), patch.text, patch.first_line) for patch in some)
+            sets["real"] = pack(real, len(chosen), self.charset)
         return sets
 
 

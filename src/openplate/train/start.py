@@ -21,6 +21,7 @@ from openplate.errors import ConfigError, WeightsError
 from openplate.train.checkpoint import load_checkpoint
 from openplate.train.narrow import narrow
 from openplate.train.networks.detector import Detector
+from openplate.train.networks.end_to_end import EndToEnd
 from openplate.train.networks.stn import Transformed
 
 Array = NDArray[np.float32]
@@ -84,6 +85,8 @@ def start_from(network: nn.Module, path: Path, characters: str, sample: Callable
         narrow(wide, network, sample())
         return f"started from {path}: the most useful channels of a wider detector"
     if path.suffix.lower() == ".onnx":
+        if isinstance(network, EndToEnd):
+            raise ConfigError(f"start_from: expected a checkpoint (.pt), got {path}; name exported files of its parts with detector and reader")
         stored = read_exported(path)
         fill_network(network, stored, sample(), characters)
         return f"started from {path}: all {len(stored.layers)} layers" + _new_classes(characters, stored.characters)

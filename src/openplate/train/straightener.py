@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,11 +17,11 @@ from torch import Tensor, nn
 from openplate.geometry import box_to_quad, quad_size, quad_to_box, quad_with_margins
 from openplate.straighten import HEIGHT, WIDTH, apply_offsets, find_offsets, look
 from openplate.synthesize.crops import draw_crops, view
-from openplate.synthesize.photos import Patch
+from openplate.synthesize.photos import Patch, open_patches
 from openplate.train.config import StraightenerConfig
 from openplate.train.loop import Batch
 from openplate.train.networks.straightener import Straightener
-from openplate.train.reader import chosen_formats, load_material
+from openplate.train.reader import chosen_formats
 from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 from openplate.types import Quad
 
@@ -45,6 +47,12 @@ def coarse_quad(quad: Quad, rng: random.Random) -> Quad:
     return np.asarray(centre + (quad - centre) * scale + corners + shift, dtype=np.float32)
 
 
+@lru_cache(maxsize=1)
+def corner_patches(folders: tuple[str, ...]) -> Sequence[Patch]:
+    """The real plates in photos that are trained on, labels read once a process; a plate that fills its image has no corners to look for."""
+    return open_patches([Path(folder) for folder in folders], False, in_photos=True)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class DrawStraightenerShard:
     """Draws shard `number`: looks `(S, 48, 128) uint8` and offsets `(S, 8) float32`; a tenth comes from real plates with true corners."""
@@ -56,7 +64,7 @@ class DrawStraightenerShard:
         rng = random.Random(f"straightener {config.loop.seed} {number}")
         difficulty = 0.85 if number else 0.5
         drawn = draw_crops(chosen_formats(config.countries), rng.getrandbits(48), difficulty, views=3)
-        patches = [p for p in load_material(config.photos, False).patches if not _whole(p)]
+        patches = corner_patches(config.photos)
         looks, offsets = np.zeros((config.shard, HEIGHT, WIDTH), np.uint8), np.zeros((config.shard, 8), np.float32)
         for i in range(config.shard):
             if patches and rng.random() < 0.1:
@@ -68,11 +76,6 @@ class DrawStraightenerShard:
             coarse = coarse_quad(quad, rng)
             looks[i], offsets[i] = look(photo, coarse), find_offsets(coarse, quad)
         return {"looks": looks, "offsets": np.clip(offsets, -0.6, 0.6)}
-
-
-def _whole(patch: Patch) -> bool:
-    height, width = patch.image.shape[:2]
-    return bool(np.allclose(patch.quad, box_to_quad(0, 0, width, height), atol=2))
 
 
 class StraightenerTask:

@@ -9,8 +9,10 @@ from pathlib import Path
 from openplate.errors import WeightsError
 
 FOLDER = Path(__file__).parent
-NETWORKS = ("detector", "straightener", "reader")
-"""Names of the shipped networks, in the order in which a photo meets them."""
+NETWORKS = ("detector", "straightener", "reader", "end-to-end")
+"""Names of the shipped networks: the three that a photo meets one after another, and the one that does it all."""
+FILES = (*NETWORKS, "end-to-end-reader")
+"""Names of all files of networks; the last one reads in what the one before it saw."""
 
 _CHECKSUMS = "checksums.json"
 _REFERENCE = "reference.npz"
@@ -32,7 +34,7 @@ def reader_path() -> Path:
 
 
 def network_path(name: str) -> Path:
-    """The file of one of `NETWORKS`."""
+    """The file of one of `FILES`."""
     return FOLDER / f"{name}.onnx"
 
 
@@ -70,7 +72,7 @@ def verify(folder: Path | None = None) -> list[WeightsError]:
     except WeightsError as error:
         return [error]
     faults = []
-    for name in (*(f"{network}.onnx" for network in NETWORKS), _REFERENCE):
+    for name in (*(f"{network}.onnx" for network in FILES), _REFERENCE):
         if name not in recorded:
             faults.append(WeightsError(f"{folder / name}: has no checksum in {_CHECKSUMS}; reinstall openplate"))
     found = (_fault(folder / name, digest) for name, digest in recorded.items())

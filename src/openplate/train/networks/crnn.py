@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 ROWS = 2
 """R, of every reader: the upper row's steps come before the lower row's."""
+STROKES = 2
+"""How many layers of the trunk `Crnn.strokes` runs."""
 LEAST_LOG = -20.0
 """Least log-likelihood of a country."""
 
@@ -25,7 +27,7 @@ LEAST_LOG = -20.0
 def standardise(crops: Tensor) -> Tensor:
     """Crops `(N, 1, H, W)` less their mean and over their spread, each by its own: light and contrast drop out, and no crop changes another."""
     mean = crops.mean(dim=(2, 3), keepdim=True)
-    spread = (crops - mean).square().mean(dim=(2, 3), keepdim=True).sqrt()
+    spread = ((crops - mean).square().mean(dim=(2, 3), keepdim=True) + 1e-6).sqrt()  # at 0 a root has no gradient
     return (crops - mean) / (spread + 4.0)
 
 
@@ -84,7 +86,7 @@ class Crnn(nn.Module):
 
     def __init__(self, classes: int, width: float = 1.0, hidden: int = 128, countries: int = 0) -> None:
         super().__init__()
-        c = [round(width * n / 8) * 8 for n in (32, 64, 128, 192, 256)]
+        c = [max(8, round(width * n / 8) * 8) for n in (32, 64, 128, 192, 256)]
         self.trunk = nn.Sequential(
             ConvUnit(1, c[0], 5, 2),  # 24 × 96
             ConvUnit(c[0], c[1], 3, 2),  # 12 × 48
@@ -103,7 +105,16 @@ class Crnn(nn.Module):
         self.origin = Origin(c[4], classes, countries) if countries else None
 
     def forward(self, crops: Tensor) -> Tensor:
-        features = self.trunk(standardise(crops))  # N C R S
+        return self.write(self.strokes(crops))
+
+    def strokes(self, crops: Tensor) -> Tensor:
+        """Crops `(N, 1, 48, 192)`, values 0-255, to the features `(N, 64·width, 12, 48)` after the first two convolutions."""
+        features: Tensor = self.trunk[:STROKES](standardise(crops))
+        return features
+
+    def write(self, strokes: Tensor) -> Tensor:
+        """What `strokes` gave to log-probabilities, as `forward` gives them."""
+        features = self.trunk[STROKES:](strokes)  # N C R S
         n, c, r, s = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(n * r, s, c)  # N·R S C
         hidden, _ = self.recurrent(rows)

@@ -84,7 +84,11 @@ class Detector(nn.Module):
 
     def cells(self, images: Tensor) -> Tensor:
         """`(N, A, 9)`: logit, then the corners as seen from their cell's centre, in `REACH` strides of its level. What an exported file gives."""
-        features = self.stem((images - 114.0) * (1 / 57))
+        return self.judge(self.see(images)[1])
+
+    def see(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The stem's features (stride 4), and the joined ones of each of `STRIDES`."""
+        stem = features = self.stem((images - 114.0) * (1 / 57))
         levels = []
         for stage in (self.to8, self.to16, self.to32, self.to64):
             features = stage(features)
@@ -94,6 +98,10 @@ class Detector(nn.Module):
         for i in (2, 1, 0):
             top = self.fuses[i](self.sides[i](levels[i]) + nn.functional.interpolate(top, scale_factor=2.0, mode="nearest"))
             fused.insert(0, top)
+        return stem, fused
+
+    def judge(self, fused: Sequence[Tensor]) -> Tensor:
+        """The joined features of each level to what `cells` gives."""
         joined = [head(level).float() for level, head in zip(fused, self.heads, strict=True)]  # N 9 H W
         return torch.cat([cells.permute(0, 2, 3, 1).flatten(1, 2) for cells in joined], dim=1)
 
@@ -101,7 +109,9 @@ class Detector(nn.Module):
 def place_corners(cells: Tensor, height: int, width: int) -> Tensor:
     """`Detector.cells` of images of this size with the corners in input px, `(N, A, 9)`."""
     points = [anchor_points(height // stride, width // stride, stride, cells) for stride in STRIDES]
-    units = torch.cat([torch.full((len(part), 1), REACH * stride, device=cells.device) for part, stride in zip(points, STRIDES, strict=True)])
+    units = torch.cat(
+        [torch.full_like(part[:, :1], REACH * stride) for part, stride in zip(points, STRIDES, strict=True)]
+    )  # tracing follows no len()
     return torch.cat([cells[:, :, :1], cells[:, :, 1:] * units + torch.cat(points).repeat(1, 4)], dim=-1)
 
 

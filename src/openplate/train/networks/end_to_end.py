@@ -1,13 +1,14 @@
 """One network, end to end: images in; quads out, and for chosen quads the CTC log-probabilities of their texts, all from one set of features.
 
-Two backbones give the same four feature maps. "light" is the detector's: cross-stage blocks and a top-down pyramid, one anchor point a cell, with two
-small convolutions in front so that there are maps at strides 2 and 4. "vgg16" is SSD300 (Liu et al. 2016) on VGG16 (Simonyan & Zisserman 2014) with
-four corners instead of boxes: several default anchors a cell, here with batch normalisation.
+Two backbones give the same four maps: the image's own grey pixels, and features at strides 4, 8 and 16. "light" is the detector, its stem and its
+top-down pyramid; "vgg16" is SSD300 (Liu et al. 2016) on VGG16 (Simonyan & Zisserman 2014) with four corners instead of boxes: several default anchors
+a cell, here with batch normalisation.
 
-The reading branch sees each plate through a grid laid into its quad in perspective (a spatial transformer, Jaderberg et al. 2015, whose homography
-follows from the four corners in closed form, Heckbert 1989), so that a tilted plate has as many time steps as a straight one. Fine maps are sampled at
-24 × 96 and coarse ones at 12 × 48, joined by squeeze-and-excitation (Hu et al. 2018), and read as the CRNN reads: two rows, bidirectional LSTM, CTC
-(Graves et al. 2006).
+The reading branch first looks at each plate as the straightener does, and corrects its corners. It then sees it through a grid laid into the quad in perspective (a spatial transformer, Jaderberg et al. 2015, whose homography
+follows from the four corners in closed form, Heckbert 1989), so that a tilted plate has as many time steps as a straight one. Pixels are sampled at
+48 × 192, the reader's crop, and pass its first two convolutions; features are sampled at 24 × 96 (stride 4) and 12 × 48, weighed by
+squeeze-and-excitation (Hu et al. 2018) and added there. The rest is the reader's: two rows, bidirectional LSTM, CTC (Graves et al. 2006). What is
+added is nothing at first, so that a network made of a trained detector and a trained reader begins by reading as they do.
 
 Convention: quads are continuous coordinates in input px, TL TR BR BL; the image spans 0..W and 0..H.
 
@@ -17,22 +18,24 @@ R rows (2), S steps a row (48), T = R·S time steps (96), K classes (0 is the bl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from openplate.errors import ConfigError
-from openplate.rectify import MARGIN_X, MARGIN_Y
-from openplate.train.networks.crnn import ConvUnit, Residual
-from openplate.train.networks.detector import REACH, STRIDES, CspBlock, Head, anchor_points
+from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, MARGIN_X, MARGIN_Y
+from openplate.straighten import HEIGHT, MARGIN, WIDTH
+from openplate.train.networks.crnn import STROKES, ConvUnit, Crnn
+from openplate.train.networks.detector import CHANNELS, STRIDES, Detector, anchor_points, place_corners
+from openplate.train.networks.straightener import Straightener
 
 BACKBONES = ("light", "vgg16")
-MAP_STRIDES = (2, 4, 8, 16)
-"""Of the feature maps that the reading branch samples."""
-FINE, COARSE = (24, 96), (12, 48)
-"""Height and width of the grids in which the maps at strides 2 and 4, and at 8 and 16, are sampled."""
+MAP_STRIDES = (1, 4, 8, 16)
+"""Of the maps that the reading branch samples: grey pixels, and features."""
+CROP, FINE, COARSE = (CROP_HEIGHT, CROP_WIDTH), (24, 96), (12, 48)
+"""Height and width of the grids in which pixels, the map at stride 4, and those at 8 and 16 are sampled."""
 ASPECTS = (1.5, 2.4, 3.4, 4.6)
 """Width over height of the default anchors: two-line plates, American and high ones, most others, European ones."""
 ANCHOR_SIDE = 2.8
@@ -83,11 +86,31 @@ def homographies(quads: Tensor) -> Tensor:
     return torch.stack([torch.cat([v, last[:, i : i + 1]], dim=1) for i, v in enumerate((first, second, p0))], dim=2)
 
 
-def quad_grids(quads: Tensor, size: tuple[int, int]) -> Tensor:
-    """Where the cells of a view of `size` (height, width) lie in the image: `(Q, height, width, 2)` input px, the reader's margins around each quad."""
+def correct_quads(quads: Tensor, offsets: Tensor) -> Tensor:
+    """Quads `(Q, 4, 2)` with corrections `(Q, 8)`: dx dy of each corner in widths and heights of the view through the quad, as `straighten` has them.
+
+    A correction that gives no plausible plate (an area under 0.4 or over 2.5 of the quad's, or corners that are not convex) is left out.
+    """
+    unit = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], device=quads.device) + offsets.float().reshape(-1, 4, 2)
+    places = torch.cat([unit, torch.ones_like(unit[..., :1])], dim=-1) @ homographies(quads).transpose(1, 2)  # Q 4 3
+    corrected = places[..., :2] / places[..., 2:].clamp(min=0.05)
+    before, after = turns(quads), turns(corrected)
+    ratio = after.sum(dim=1) / before.sum(dim=1).clamp(min=1e-3)  # the four triangles together are twice the quad, and each is counted twice
+    plausible = (after > 0).all(dim=1) & (ratio > 0.4) & (ratio < 2.5)
+    return torch.where(plausible[:, None, None], corrected, quads)
+
+
+def turns(quads: Tensor) -> Tensor:
+    """Twice the areas of the triangles at each corner of quads `(Q, 4, 2)`, as `(Q, 4)`; all positive in a convex quad."""
+    into, out = quads - quads.roll(1, dims=1), quads.roll(-1, dims=1) - quads
+    return into[..., 0] * out[..., 1] - into[..., 1] * out[..., 0]
+
+
+def quad_grids(quads: Tensor, size: tuple[int, int], margin: tuple[float, float] = (MARGIN_X, MARGIN_Y)) -> Tensor:
+    """Where the cells of a view of `size` (height, width) lie in the image: `(Q, height, width, 2)` input px, a margin around each quad."""
     height, width = size
-    u = (torch.arange(width, device=quads.device, dtype=torch.float32) + 0.5) * ((1 + 2 * MARGIN_X) / width) - MARGIN_X
-    v = (torch.arange(height, device=quads.device, dtype=torch.float32) + 0.5) * ((1 + 2 * MARGIN_Y) / height) - MARGIN_Y
+    u = (torch.arange(width, device=quads.device, dtype=torch.float32) + 0.5) * ((1 + 2 * margin[0]) / width) - margin[0]
+    v = (torch.arange(height, device=quads.device, dtype=torch.float32) + 0.5) * ((1 + 2 * margin[1]) / height) - margin[1]
     plane = torch.stack(
         [u[None, :].expand(height, width), v[:, None].expand(height, width), torch.ones_like(u)[None, :].expand(height, width)], dim=-1
     )
@@ -96,7 +119,9 @@ def quad_grids(quads: Tensor, size: tuple[int, int]) -> Tensor:
     return (places[..., :2] / places[..., 2:].clamp(min=0.05)).reshape(-1, height, width, 2)
 
 
-def sample_quads(features: Tensor, choice: Choice, size: tuple[int, int], input_size: tuple[int, int]) -> Tensor:
+def sample_quads(
+    features: Tensor, choice: Choice, size: tuple[int, int], input_size: tuple[int, int], margin: tuple[float, float] = (MARGIN_X, MARGIN_Y)
+) -> Tensor:
     """Views `(Q, C, height, width)` of maps `(N, C, h, w)`, each seen through its quad.
 
     The views of an image are sampled in one go, their grids one below the other, so that a map is not copied for each of its plates.
@@ -106,9 +131,10 @@ def sample_quads(features: Tensor, choice: Choice, size: tuple[int, int], input_
         choice: the quads.
         size: height and width of a view.
         input_size: width and height of the input in px, which the map covers.
+        margin: around the quad, as fractions of its width and height.
     """
     height, width = size
-    x, y = quad_grids(choice.quads, size).unbind(dim=-1)
+    x, y = quad_grids(choice.quads, size, margin).unbind(dim=-1)
     grids = torch.stack([x / input_size[0] * 2 - 1, y / input_size[1] * 2 - 1], dim=-1)
     features = features.float()
     if features.shape[0] == 1:
@@ -126,51 +152,23 @@ def _sample(features: Tensor, grids: Tensor, size: tuple[int, int]) -> Tensor:
     return views.reshape(features.shape[0], features.shape[1], -1, *size).transpose(1, 2)
 
 
-def standardise_views(views: Tensor) -> Tensor:
-    """Views `(Q, C, H, W)` less their mean and over their spread, each channel by its own: a plate's light and contrast drop out."""
-    mean = views.mean(dim=(2, 3), keepdim=True)
-    spread = ((views - mean).square().mean(dim=(2, 3), keepdim=True) + 1e-6).sqrt()
-    return (views - mean) / (spread + 0.05)
+def grey_pixels(images: Tensor) -> Tensor:
+    """Images `(N, 3, H, W)`, RGB 0-255, as grey ones `(N, 1, H, W)`, weighed as the two-stage path weighs colours (ITU-R BT.601)."""
+    return 0.299 * images[:, :1] + 0.587 * images[:, 1:2] + 0.114 * images[:, 2:]
 
 
 class Light(nn.Module):
-    """Images `(N, 3, H, W)`, already normalised, to `Seen`; the pyramid and the heads are the detector's."""
+    """Images `(N, 3, H, W)`, RGB 0-255, to `Seen`: the detector, whose stem and pyramid are sampled too."""
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        c2, c4, c8, c16, c32, neck = (max(8, round(width * n / 8) * 8) for n in (16, 32, 64, 128, 160, 64))
-        self.stem2 = nn.Sequential(nn.Conv2d(3, c2, 4, 2, 1, bias=False), nn.BatchNorm2d(c2), nn.ReLU(inplace=True))  # H/2
-        self.stem4 = ConvUnit(c2, c4, 3, 2)
-        self.to8 = nn.Sequential(ConvUnit(c4, c8, 3, 2), CspBlock(c8, 1))
-        self.to16 = nn.Sequential(ConvUnit(c8, c16, 3, 2), CspBlock(c16, 2))
-        self.to32 = nn.Sequential(ConvUnit(c16, c32, 3, 2), CspBlock(c32, 2))
-        self.to64 = nn.Sequential(ConvUnit(c32, c32, 3, 2), CspBlock(c32, 1))
-        self.sides = nn.ModuleList(nn.Conv2d(c, neck, 1) for c in (c8, c16, c32, c32))
-        self.fuses = nn.ModuleList(CspBlock(neck, 1) for _ in range(3))
-        self.heads = nn.ModuleList(Head(neck, depth) for depth in (1, 2, 2, 2))
-        self.channels = (c2, c4, neck, neck)
+        self.detector = Detector(channels)
+        self.channels = (channels[0], channels[-1], channels[-1])
 
     def forward(self, images: Tensor) -> Seen:
-        at2 = self.stem2(images)
-        features = at4 = self.stem4(at2)
-        levels = []
-        for stage in (self.to8, self.to16, self.to32, self.to64):
-            features = stage(features)
-            levels.append(features)
-        top = self.sides[3](levels[3])
-        fused = [top]
-        for i in (2, 1, 0):
-            top = self.fuses[i](self.sides[i](levels[i]) + nn.functional.interpolate(top, scale_factor=2.0, mode="nearest"))
-            fused.insert(0, top)
-        outputs = []
-        for stride, level, head in zip(STRIDES, fused, self.heads, strict=True):
-            joined = head(level).float()  # N 9 h w
-            n, _, h, w = joined.shape
-            flat = joined.permute(0, 2, 3, 1).reshape(n, h * w, 9)
-            points = anchor_points(h, w, stride, flat)
-            corners = flat[:, :, 1:].reshape(n, h * w, 4, 2) * (REACH * stride) + points[None, :, None]
-            outputs.append(torch.cat([flat[:, :, :1], corners.reshape(n, h * w, 8)], dim=-1))
-        return Seen(torch.cat(outputs, dim=1), (at2, at4, fused[0], fused[1]))
+        at4, fused = self.detector.see(images)
+        detections = place_corners(self.detector.judge(fused), images.shape[2], images.shape[3])
+        return Seen(detections, (grey_pixels(images), at4, fused[0], fused[1]))
 
     anchors_a_cell = 1
 
@@ -208,7 +206,7 @@ class AnchorHead(nn.Module):
 
 
 class Vgg16(nn.Module):
-    """Images `(N, 3, H, W)`, already normalised, to `Seen`: the thirteen convolutions, dilated fc6 and fc7, two extra levels, default anchors."""
+    """Images `(N, 3, H, W)`, RGB 0-255, to `Seen`: the thirteen convolutions, dilated fc6 and fc7, two extra levels, default anchors."""
 
     def __init__(self, width: float) -> None:
         super().__init__()
@@ -231,57 +229,48 @@ class Vgg16(nn.Module):
         self.to32 = nn.Sequential(ConvUnit(c6, c3, 1), ConvUnit(c3, c4, 3, 2))
         self.to64 = nn.Sequential(ConvUnit(c4, c2, 1), ConvUnit(c2, c3, 3, 2))
         self.heads = nn.ModuleList(AnchorHead(c, s) for c, s in zip((c4, c6, c4, c3), STRIDES, strict=True))
-        self.channels = (fine, fine, reduced, reduced)
-        self.reduce = nn.ModuleList(ConvUnit(c, out, 1) for c, out in zip((c2, c3, c4, c6), self.channels, strict=True))
+        self.channels = (fine, reduced, reduced)
+        self.reduce = nn.ModuleList(ConvUnit(c, out, 1) for c, out in zip((c3, c4, c6), self.channels, strict=True))
 
     def forward(self, images: Tensor) -> Seen:
         levels = []
-        features = images
+        features = (images - 114.0) * (1 / 57)
         for stage in (self.to2, self.to4, self.to8, self.to16, self.to32, self.to64):
             features = stage(features)
             levels.append(features)
         detections = torch.cat([head(level) for level, head in zip(levels[2:], self.heads, strict=True)], dim=1)
-        at2, at4, at8, at16 = (reduce(level) for level, reduce in zip(levels[:4], self.reduce, strict=True))
-        return Seen(detections, (at2, at4, at8, at16))
+        at4, at8, at16 = (reduce(level) for level, reduce in zip(levels[1:4], self.reduce, strict=True))
+        return Seen(detections, (grey_pixels(images), at4, at8, at16))
 
     anchors_a_cell = len(ASPECTS)
 
 
 class ReadingBranch(nn.Module):
-    """Views of the four maps to log-probabilities `(Q, T, K)`."""
+    """The four maps and quads to log-probabilities `(Q, T, K)`, or with countries `(Q, T + 1, K)` as the reader gives them, and corrected quads."""
 
-    def __init__(self, channels: tuple[int, int, int, int], classes: int, width: float, hidden: int) -> None:
+    def __init__(self, channels: tuple[int, int, int], classes: int, width: float, hidden: int, countries: int) -> None:
         super().__init__()
-        c = [max(8, round(width * n / 8) * 8) for n in (64, 128, 192, 256)]
-        fine, coarse = channels[0] + channels[1], channels[2] + channels[3]
-        self.join = nn.Sequential(SqueezeExcite(fine), ConvUnit(fine, c[0], 3, 2))  # 12 × 48
-        self.trunk = nn.Sequential(
-            SqueezeExcite(c[0] + coarse),
-            ConvUnit(c[0] + coarse, c[0], 1),
-            Residual(c[0]),
-            ConvUnit(c[0], c[1], 3, (2, 1)),  # 6 × 48
-            Residual(c[1]),
-            ConvUnit(c[1], c[2], 3, (2, 1)),  # 3 × 48
-            Residual(c[2]),
-            nn.Conv2d(c[2], c[3], (2, 3), 1, (0, 1), bias=False),  # 2 × 48: upper and lower row
-            nn.BatchNorm2d(c[3]),
-            nn.ReLU(inplace=True),
-        )
-        self.recurrent = nn.LSTM(c[3], hidden, num_layers=1, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(0.1)
-        self.classify = nn.Linear(2 * hidden, classes)
+        self.straightener = Straightener()
+        self.reader = Crnn(classes, width, hidden, countries)
+        strokes = self.reader.trunk[STROKES - 1][0].out_channels  # type: ignore[index]
+        fine = max(8, round(width * 32 / 8) * 8)
+        self.fine = ConvUnit(channels[0], fine, 3, 2)  # 12 × 48
+        self.excite = SqueezeExcite(fine + channels[1] + channels[2])
+        self.add = nn.Conv2d(fine + channels[1] + channels[2], strokes, 1)
+        nn.init.zeros_(self.add.weight)
+        nn.init.zeros_(self.add.bias)  # type: ignore[arg-type]
 
-    def forward(self, maps: Maps, choice: Choice, input_size: tuple[int, int]) -> Tensor:
-        sizes = (FINE, FINE, COARSE, COARSE)
-        with torch.autocast(maps[0].device.type, enabled=False):  # bfloat16 has too few digits for places in an image
-            at2, at4, at8, at16 = (sample_quads(m, choice, size, input_size) for m, size in zip(maps, sizes, strict=True))
-            fine = torch.cat([standardise_views(at2), standardise_views(at4)], dim=1)
-        features = self.trunk(torch.cat([self.join(fine), at8, at16], dim=1))  # Q C R S
-        q, c, r, s = features.shape
-        rows = features.permute(0, 2, 3, 1).reshape(q * r, s, c)  # Q·R S C
-        hidden, _ = self.recurrent(rows)
-        logits = self.classify(self.dropout(hidden)).reshape(q, r * s, -1)  # Q T K
-        return torch.log_softmax(logits.float(), dim=-1)
+    def forward(self, maps: Maps, choice: Choice, correct: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        sizes = (CROP, FINE, COARSE, COARSE)
+        device = maps[0].device.type
+        with torch.autocast(device, enabled=False):  # bfloat16 has too few digits for places in an image
+            looks = sample_quads(maps[0], choice, (HEIGHT, WIDTH), input_size, MARGIN)
+        offsets = self.straightener(looks)
+        with torch.autocast(device, enabled=False):
+            choice = Choice(correct_quads(choice.quads.float(), offsets.float() * correct[:, None]), choice.images)
+            pixels, at4, at8, at16 = (sample_quads(m, choice, size, input_size) for m, size in zip(maps, sizes, strict=True))
+        around = self.excite(torch.cat([self.fine(at4), at8, at16], dim=1))
+        return self.reader.write(self.reader.strokes(pixels) + self.add(around)), choice.quads
 
 
 class EndToEnd(nn.Module):
@@ -290,22 +279,32 @@ class EndToEnd(nn.Module):
     Args:
         classes: K, the blank included.
         backbone: one of `BACKBONES`.
-        width: multiplies all channel counts.
+        width: multiplies the channels of the reading branch, and of "vgg16".
         hidden: units of each direction of the recurrent layer.
+        channels: those of the detector that "light" is.
+        countries: F, as in `Crnn`.
 
     Raises:
         ConfigError: there is no such backbone.
     """
 
-    def __init__(self, classes: int, backbone: str = "light", width: float = 1.0, hidden: int = 128) -> None:
+    def __init__(
+        self,
+        classes: int,
+        backbone: str = "light",
+        width: float = 1.0,
+        hidden: int = 128,
+        channels: Sequence[int] = CHANNELS,
+        countries: int = 0,
+    ) -> None:
         super().__init__()
         if backbone not in BACKBONES:
             raise ConfigError(f"backbone: expected one of {', '.join(BACKBONES)}, got {backbone!r}")
-        self.backbone = Light(width) if backbone == "light" else Vgg16(width)
-        self.reading = ReadingBranch(self.backbone.channels, classes, width, hidden)
+        self.backbone = Light(channels) if backbone == "light" else Vgg16(width)
+        self.reading = ReadingBranch(self.backbone.channels, classes, width, hidden, countries)
 
-    def forward(self, images: Tensor, choose: Callable[[Tensor], Choice] | None = None) -> tuple[Tensor, Tensor | None]:
-        """Detections `(N, A, 9)`: logit, then x0 y0 … x3 y3 in input px; and the log-probabilities `(Q, T, K)` of the quads that `choose` picks.
+    def forward(self, images: Tensor, choose: Callable[[Tensor], Choice] | None = None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Detections `(N, A, 9)`: logit, then x0 y0 … x3 y3 in input px; and of the quads that `choose` picks, log-probabilities and corrected quads.
 
         Args:
             images: `(N, 3, H, W)`.
@@ -313,18 +312,28 @@ class EndToEnd(nn.Module):
         """
         seen = self.look(images)
         if choose is None:
-            return seen.detections, None
-        return seen.detections, self.read(seen.maps, choose(seen.detections))
+            return seen.detections, None, None
+        return seen.detections, *self.read(seen.maps, choose(seen.detections))
 
     def look(self, images: Tensor) -> Seen:
         """Detections and the maps that `read` samples."""
-        seen: Seen = self.backbone((images - 114.0) * (1 / 57))
+        seen: Seen = self.backbone(images)
         return seen
 
-    def read(self, maps: Maps, choice: Choice) -> Tensor:
-        """Log-probabilities `(Q, T, K)` of quads; each view has its own statistics, so that no quad changes another."""
-        log_probabilities: Tensor = self.reading(maps, choice, input_size(maps))
-        return log_probabilities
+    def read(self, maps: Maps, choice: Choice, correct: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Log-probabilities `(Q, T, K)` of quads, and the quads `(Q, 4, 2)` through which they were read.
+
+        Each view has its own statistics, so that no quad changes another.
+
+        Args:
+            maps: what `look` gave.
+            choice: the quads.
+            correct: `(Q,)`, 1 where a quad's corners are to be corrected first, 0 where it is to be taken as it is; None corrects all.
+        """
+        if correct is None:
+            correct = torch.ones_like(choice.quads[:, 0, 0])
+        log_probabilities, quads = self.reading(maps, choice, correct, input_size(maps))
+        return log_probabilities, quads
 
     def anchors(self, height: int, width: int) -> tuple[Tensor, Tensor]:
         """Centres `(A, 2)` in px and strides `(A,)` of the anchors of an input of that size, in the order of the detections."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from openplate.train.networks.crnn import ConvUnit, Residual
+from openplate.train.networks.crnn import ConvUnit, Residual, standardise
 
 
 class Straightener(nn.Module):
@@ -29,7 +29,5 @@ class Straightener(nn.Module):
         self.head = nn.Sequential(nn.Linear(48 * 24, 192), nn.ReLU(inplace=True), nn.Linear(192, 8))
 
     def forward(self, looks: Tensor) -> Tensor:
-        mean = looks.mean(dim=(2, 3), keepdim=True)
-        spread = (looks - mean).square().mean(dim=(2, 3), keepdim=True).sqrt()
-        offsets: Tensor = self.head(self.trunk((looks - mean) / (spread + 4.0))).float()
+        offsets: Tensor = self.head(self.trunk(standardise(looks))).float()
         return offsets * 0.1
