@@ -225,7 +225,11 @@ def test_results_of_a_network_are_stored(make_dataset: MakeDataset, tmp_path: Pa
     )
     assert {name: (one["plates"], one["reading"]["exact"]["right"]) for name, one in stored["sets"].items()} == {"one": (2, 1), "two": (1, 0)}
     assert stored["sets"]["one"]["reading"]["cer"] == 1 / 16
-    assert stored["sets"]["one"]["reading"]["settings"] == "part reader, reader tiny.onnx"  # and not where it lay on this computer
+    (tmp_path / "formats").mkdir()
+    assert run(make_dataset([label("B1")], name="three"), *arguments, "--formats", tmp_path / "formats").exit_code == 0
+    settings = [one["reading"]["settings"] for one in json.loads(store.read_text(encoding="utf8"))["sets"].values()]
+    # And not where they lay on this computer.
+    assert settings == ["part reader, reader tiny.onnx"] * 2 + ["part reader, reader tiny.onnx, formats ('formats',)"]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def evaluate(
         [
             *(["every fifth image alone"] if held_out else []),
             "labelled plates painted over" if false_alarms else f"part {part}",
-            *(f"{n} {v.name if isinstance(v, Path) else v}" for n, v in options.items()),  # results are passed on; the folders of a machine are not
+            *(f"{n} {_without_folders(n, v)}" for n, v in options.items()),
             *(f"{group} taken as one" for group in alike),
         ]
     )
@@ -155,6 +155,13 @@ def evaluate(
             click.echo(f"stored: {store}", err=True)
     if not ok:
         ctx.exit(1)
+
+
+def _without_folders(name: str, value: object) -> object:
+    """An option's value as results name it: they are passed on, and where files lie on a computer is not."""
+    if name == "formats":
+        return tuple(Path(folder).name for folder in cast(tuple[str, ...], value))
+    return value.name if isinstance(value, Path) else value
 
 
 def open_pipeline(options: dict[str, Any]) -> Recogniser:

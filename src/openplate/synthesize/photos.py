@@ -84,12 +84,13 @@ class Opened(Sequence[T]):
     """
 
     def __init__(self, entries: Sequence[E], load: Callable[[E], T], kept_bytes: int = KEPT_BYTES) -> None:
-        self._open: list[Callable[[], T]] = [partial(load, entry) for entry in entries]
+        self._load: Callable[[int], T] = lambda number: load(entries[number])
+        self._count = len(entries)
         self._kept: dict[int, T] = {}
         self._room = kept_bytes
 
     def __len__(self) -> int:
-        return len(self._open)
+        return self._count
 
     @overload
     def __getitem__(self, place: int) -> T: ...
@@ -101,7 +102,7 @@ class Opened(Sequence[T]):
         number = place % len(self) if -len(self) <= place < len(self) else place
         if number in self._kept:
             return self._kept[number]
-        found = self._open[number]()
+        found = self._load(number)
         if found.image.nbytes <= self._room:
             self._room -= found.image.nbytes
             self._kept[number] = found

@@ -109,9 +109,8 @@ class Detector(nn.Module):
 def place_corners(cells: Tensor, height: int, width: int) -> Tensor:
     """`Detector.cells` of images of this size with the corners in input px, `(N, A, 9)`."""
     points = [anchor_points(height // stride, width // stride, stride, cells) for stride in STRIDES]
-    units = torch.cat(
-        [torch.full_like(part[:, :1], REACH * stride) for part, stride in zip(points, STRIDES, strict=True)]
-    )  # tracing follows no len()
+    # full_like, because tracing would take a length for a constant.
+    units = torch.cat([torch.full_like(part[:, :1], REACH * stride) for part, stride in zip(points, STRIDES, strict=True)])
     return torch.cat([cells[:, :, :1], cells[:, :, 1:] * units + torch.cat(points).repeat(1, 4)], dim=-1)
 
 

@@ -4,8 +4,9 @@ Two backbones give the same four maps: the image's own grey pixels, and features
 top-down pyramid; "vgg16" is SSD300 (Liu et al. 2016) on VGG16 (Simonyan & Zisserman 2014) with four corners instead of boxes: several default anchors
 a cell, here with batch normalisation.
 
-The reading branch first looks at each plate as the straightener does, and corrects its corners. It then sees it through a grid laid into the quad in perspective (a spatial transformer, Jaderberg et al. 2015, whose homography
-follows from the four corners in closed form, Heckbert 1989), so that a tilted plate has as many time steps as a straight one. Pixels are sampled at
+The reading branch first looks at each plate as the straightener does, and corrects its corners. It then sees it through a grid laid into the quad in
+perspective (a spatial transformer, Jaderberg et al. 2015, whose homography follows from the four corners in closed form, Heckbert 1989), so that a
+tilted plate has as many time steps as a straight one. Pixels are sampled at
 48 × 192, the reader's crop, and pass its first two convolutions; features are sampled at 24 × 96 (stride 4) and 12 × 48, weighed by
 squeeze-and-excitation (Hu et al. 2018) and added there. The rest is the reader's: two rows, bidirectional LSTM, CTC (Graves et al. 2006). What is
 added is nothing at first, so that a network made of a trained detector and a trained reader begins by reading as they do.
@@ -95,7 +96,7 @@ def correct_quads(quads: Tensor, offsets: Tensor) -> Tensor:
     places = torch.cat([unit, torch.ones_like(unit[..., :1])], dim=-1) @ homographies(quads).transpose(1, 2)  # Q 4 3
     corrected = places[..., :2] / places[..., 2:].clamp(min=0.05)
     before, after = turns(quads), turns(corrected)
-    ratio = after.sum(dim=1) / before.sum(dim=1).clamp(min=1e-3)  # the four triangles together are twice the quad, and each is counted twice
+    ratio = after.sum(dim=1) / before.sum(dim=1).clamp(min=1e-3)
     plausible = (after > 0).all(dim=1) & (ratio > 0.4) & (ratio < 2.5)
     return torch.where(plausible[:, None, None], corrected, quads)
 
