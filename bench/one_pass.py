@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from openplate import Options, Pipeline
-from openplate.end_to_end import EndToEnd
+from openplate.end_to_end import open_end_to_end, sample_features
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
 from openplate.rectify import rectify
@@ -57,7 +57,7 @@ def median_ms(call: Callable[[], object]) -> float:
 def main(path: Path) -> None:
     """Prints a table."""
     two, one = Pipeline(Options(threads=1)), Pipeline(Options(model="end-to-end", detector=path, threads=1))
-    network = EndToEnd(path, threads=1)
+    detector, straightener, reader = open_end_to_end(path, load_formats(), threads=1)
     print("| plates | read: two stages, one network | networks: two stages, ms | one network, ms | whole: two stages, ms | one network, ms |")
     print("|---|---|---|---|---|---|")
     for count in (1, 4, 16):
@@ -71,7 +71,10 @@ def main(path: Path) -> None:
                 two.log_probabilities(rectify(image, quad))
 
         def one_network(image: Image = image, quads: list[Quad] = quads) -> None:
-            network(image).read(quads)
+            seen = detector.see(image)
+            for quad in quads:
+                straightener(image, quad)
+                reader.log_probabilities(rectify(image, quad), *sample_features(seen, quad))
 
         read = [sum(p.status == "read" for p in pipeline.read_frame(frame).plates) for pipeline in (two, one)]
         times = [median_ms(call) for call in (two_stages, one_network, lambda f=frame: two.read_frame(f), lambda f=frame: one.read_frame(f))]

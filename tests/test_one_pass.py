@@ -42,15 +42,14 @@ def test_pipeline_finds_and_reads_with_one_network(weights: Path) -> None:
     assert detections
     assert [p.detection.confidence for p in result.plates] == [d.confidence for d in detections]
     assert {p.status for p in result.plates} == {"unreadable"}
-    assert result.milliseconds.rectify == 0
-    assert np.allclose(result.plates[0].detection.quad, pipeline.straighten(IMAGE, detections[0].quad), atol=0.05)
+    assert np.array_equal(result.plates[0].detection.quad, pipeline.straighten(IMAGE, detections[0].quad))
     assert result.engine == pipeline.engine and pipeline.engine.precision == "fp32"
 
 
 def test_quads_and_whole_pictures_are_read_in_the_network_s_features(weights: Path) -> None:
     pipeline = Pipeline(options(weights, min_confidence=0.0))
     readings = pipeline.read_quads(IMAGE, QUADS)
-    assert [pipeline.read_quads(IMAGE, [quad])[0].text for quad in QUADS] == [reading.text for reading in readings]
+    assert [pipeline.read_quads(IMAGE, [quad])[0] for quad in QUADS] == readings
     assert pipeline.read_quads(IMAGE, []) == []
     (plate,) = pipeline.read_cropped(Frame(IMAGE, "noise")).plates
     corners = pipeline.read_quads(IMAGE, [box_to_quad(0, 0, 200, 120)])[0]
@@ -73,9 +72,9 @@ def test_corners_are_corrected_and_crops_not_read_by_one_network(weights: Path) 
     assert 0 < np.abs(corrected - QUADS[1]).max() < 10
 
 
-def test_second_file_must_lie_beside_the_first(weights: Path, tmp_path: Path) -> None:
+def test_other_files_must_lie_beside_the_first(weights: Path, tmp_path: Path) -> None:
     shutil.copyfile(weights, tmp_path / "plates.onnx")
-    with pytest.raises(WeightsError, match=r"plates-reader\.onnx: expected a network"):
+    with pytest.raises(WeightsError, match=r"plates-straightener\.onnx: expected a network"):
         Pipeline(options(tmp_path / "plates.onnx"))
 
 
@@ -118,7 +117,7 @@ def test_both_ways_of_reading_are_timed_side_by_side(weights: Path, tmp_path: Pa
     assert result.exit_code == 0, result.stderr
     assert "noise.png, end-to-end, auto" in result.stderr
     (row,) = json.loads(result.stdout)["setups"]
-    assert (row["setup"]["model"], row["measurement"]["stages"]["rectify"]["median"]) == ("end-to-end", 0)
+    assert row["setup"]["model"] == "end-to-end" and row["measurement"]["stages"]["rectify"]["median"] > 0
     assert [s.model for s in setups(["auto"], ["auto"], [1], [1], models=MODELS)] == list(MODELS)
     refused = CliRunner().invoke(main, ["bench", str(weights), "--model", "end-to-end"])
     assert refused.exit_code == 2 and "--model says how photos are read" in refused.stderr

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from openplate import pipeline, weights
+from openplate.detect.detector import Seen
 from openplate.errors import ConfigError, SourceError, WeightsError
 from openplate.geometry import as_quad, box_to_quad, grow_quad
 from openplate.pipeline import Options, Pipeline
@@ -47,12 +48,12 @@ class Stages:
 
     threshold = 0.45
 
-    def candidates(self, image: Image) -> list[Detection]:
+    def see(self, image: Image) -> Seen:
         self.detected.append(image)
-        return self.detections
+        return Seen(self.detections)
 
     def __call__(self, image: Image) -> list[Detection]:
-        return [d for d in self.candidates(image) if d.confidence >= self.threshold]
+        return [d for d in self.see(image).candidates if d.confidence >= self.threshold]
 
     def straightener(self, *arguments: Any) -> Callable[[Image, Quad], Quad]:
         self.built["straightener"] = arguments

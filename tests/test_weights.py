@@ -7,7 +7,15 @@ from openplate.errors import WeightsError
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 """SHA-256 of "abc", from FIPS 180-2, appendix B.1."""
-NAMES = ("detector.onnx", "straightener.onnx", "reader.onnx", "end-to-end.onnx", "end-to-end-reader.onnx", "reference.npz")
+NAMES = (
+    "detector.onnx",
+    "straightener.onnx",
+    "reader.onnx",
+    "end-to-end.onnx",
+    "end-to-end-straightener.onnx",
+    "end-to-end-reader.onnx",
+    "reference.npz",
+)
 
 
 @pytest.fixture

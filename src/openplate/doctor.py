@@ -98,7 +98,7 @@ def as_text(diagnosis: Diagnosis) -> str:
     for test in diagnosis.tests:
         verdict = "passed" if test.passed else "FAILED"
         lines.append(f"{'self-test':<14}{test.network} {verdict}: error {test.error:.1e} of at most {test.tolerance:.0e}, {test.agreement:.1%} agree")
-    lines += [f"{'weights':<14}{w.name:<24}{w.size_bytes:>10,} bytes  SHA-256 {w.sha256[:12]}" for w in diagnosis.weights]
+    lines += [f"{'weights':<14}{w.name:<29}{w.size_bytes:>10,} bytes  SHA-256 {w.sha256[:12]}" for w in diagnosis.weights]
     lines += [f"{'WRONG':<14}{fault}" for fault in diagnosis.faults] or [f"{'weights':<14}all files are as shipped"]
     return "\n".join(lines)
 

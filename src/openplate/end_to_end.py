@@ -1,210 +1,99 @@
-"""Image in, detections and their readings out: one network that detects and reads, in two files that share its features."""
+"""One network that detects and reads, in three files: one looks at an image, one corrects corners, one reads plates in what the first one saw.
+
+They do what the detector, the straightener and the reader of the two-stage path do, and are used in their places; the image passes the backbone once, and
+the reader sees of each plate its crop and, laid into its quad in perspective, the features of the backbone.
+"""
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.detect.decode import decode_detections
-from openplate.detect.detector import detection_scale, prepare
-from openplate.engine import JointNetwork, open_joint_network, open_network
+from openplate.detect.detector import Detector, Seen
 from openplate.errors import WeightsError
 from openplate.formats import Format
-from openplate.geometry import grow_quad, quad_size
-from openplate.read.decode import Decoder
-from openplate.rectify import CROP_HEIGHT, CROP_WIDTH
-from openplate.types import Detection, EngineReport, Image, Quad, Reading
+from openplate.geometry import box_to_quad, grow_quad
+from openplate.read.reader import Reader
+from openplate.rectify import MARGIN_X, MARGIN_Y
+from openplate.straighten import Straightener
+from openplate.types import Quad
 
-MAPS = 3
-"""Maps of features that the first file gives and the second takes."""
-COARSER = 1.5
-"""From how many pixels to one of the reader's on, along both sides, a plate is read in pixels of half the number."""
-
-
-def reader_beside(path: Path) -> Path:
-    """The file that reads what `path` has seen: `NAME-reader.onnx` beside `NAME.onnx`."""
-    return path.with_name(f"{path.stem}-reader{path.suffix}")
+GRIDS = ((24, 96), (12, 48), (12, 48))
+"""Height and width of the grids in which the maps of features are sampled, the finest map first."""
+PARTS = ("straightener", "reader")
+"""What the files beside the first one do: `NAME-straightener.onnx` and `NAME-reader.onnx` beside `NAME.onnx`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """What the network saw in one image: detections, the most confident first, those under the network's threshold in `faint`; the features in which it
-    reads; and the image's pixels, `(h, w) uint8` grey, which cover what the features cover."""
-
-    detections: tuple[Detection, ...]
-    faint: tuple[Detection, ...]
-    grey: NDArray[np.uint8]
-    maps: tuple[NDArray[np.float32], ...]
-    reader: JointNetwork
-    _levels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-
-    def read(self, quads: Sequence[Quad], correct: bool = True) -> tuple[NDArray[np.float32], list[Quad]]:
-        """`(Q, T, K)` log-probabilities of quads in the image's px, and the quads through which they were read; what one quad reads never depends on the
-        others.
-
-        Args:
-            quads: as they were detected.
-            correct: whether their corners are corrected first, or they are read as they are.
-
-        Raises:
-            ValueError: there are no quads.
-        """
-        if not quads:
-            raise ValueError("expected one quad or more, got none")
-        levels = [_level(quad) for quad in quads]
-        found: dict[int, tuple[NDArray[np.float32], Quad]] = {}
-        for level in sorted(set(levels)):
-            places = [i for i, own in enumerate(levels) if own == level]
-            pixels = self.pixels(level)
-            factor = np.array([pixels.shape[3] / self.grey.shape[1], pixels.shape[2] / self.grey.shape[0]], np.float32)
-            scaled = np.stack([np.asarray(quads[i], np.float32) for i in places]) * factor
-            said, seen = self.reader(pixels, *self.maps, scaled, np.full(len(places), correct, np.float32))
-            found |= dict(zip(places, zip(said, seen / factor, strict=True), strict=True))
-        return np.stack([found[i][0] for i in range(len(quads))]), [found[i][1] for i in range(len(quads))]
-
-    def pixels(self, level: int) -> NDArray[np.float32]:
-        """The pixels averaged down by 2 ** `level`, `(1, 1, h, w)`."""
-        if level not in self._levels:
-            height, width = self.grey.shape
-            size = max(1, round(width / 2**level)), max(1, round(height / 2**level))
-            smaller = self.grey if level == 0 else cv2.resize(self.grey, size, interpolation=cv2.INTER_AREA)
-            self._levels[level] = np.asarray(smaller, dtype=np.float32)[None, None]
-        return self._levels[level]
+def part_beside(path: Path, part: str) -> Path:
+    """The file of one of `PARTS` beside the first one."""
+    return path.with_name(f"{path.stem}-{part}{path.suffix}")
 
 
-def _level(quad: Quad) -> int:
-    """How often the pixels are to be halved so that a plate does not alias when it is sampled at the reader's size."""
-    width, height = quad_size(quad)
-    shrink = min(width / CROP_WIDTH, height / CROP_HEIGHT)
-    return max(0, math.ceil(math.log2(max(shrink, 1e-6) / COARSER)))
+class Stages(NamedTuple):
+    """The three files of one network."""
+
+    detector: Detector
+    straightener: Straightener
+    reader: Reader
 
 
-def grey_pixels(image: Image, width: int, height: int) -> NDArray[np.uint8]:
-    """An image `(H, W, 3) uint8 RGB` in grey, its last row and column repeated up to `width` and `height` px."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    right, below = max(0, width - grey.shape[1]), max(0, height - grey.shape[0])
-    return np.asarray(cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)[:height, :width], dtype=np.uint8)
-
-
-class EndToEnd:
-    """The end-to-end network with its preparation: the image goes through the backbone once, however many quads are read.
-
-    `path` is the first file, the second lies beside it (`reader_beside`). The second always runs in fp32: places in an image need the digits.
+def open_end_to_end(
+    path: Path,
+    formats: Sequence[Format],
+    country: Sequence[str] = (),
+    only: Sequence[str] = (),
+    engine: str = "auto",
+    device: str = "cpu",
+    precision: str = "auto",
+    threads: int = 1,
+) -> Stages:
+    """Opens the first file and the two beside it; arguments as `openplate.read.reader.Reader` has them.
 
     Raises:
-        WeightsError: a file is missing or no end-to-end network of this project, or the two are not of one training.
-        EngineError: the engine, device or precision is not available.
-    """
-
-    def __init__(self, path: Path, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> None:
-        self._network = open_network(path, engine=engine, device=device, precision=precision, threads=threads)
-        metadata = self._network.metadata
-        if metadata.get("openplate.kind") != "end-to-end":
-            raise WeightsError(f"{path}: expected an end-to-end network of openplate, got kind {metadata.get('openplate.kind')!r}")
-        beside = reader_beside(path)
-        self._reader = open_joint_network(beside, MAPS + 3, engine=engine, device=device, precision="fp32", threads=threads)
-        other = self._reader.metadata
-        if other.get("openplate.kind") != "end-to-end-reader":
-            raise WeightsError(f"{beside}: expected the reader of {path.name}, got kind {other.get('openplate.kind')!r}")
-        if any(metadata.get(key) != other.get(key) for key in ("openplate.step", "openplate.training")):
-            raise WeightsError(f"{beside}: is not of the same training as {path.name}; export both again")
-        self.metadata = other
-        """What the reader says of itself: charset, rows, calibration."""
-        self.report: EngineReport = self._network.report
-        self._side = int(metadata["openplate.side"])
-        self._fixed = metadata.get("openplate.scaling") == "side"
-        self.threshold = float(metadata["openplate.threshold"])
-        self._faint = float(metadata.get("openplate.faint", metadata["openplate.threshold"]))
-
-    def __call__(self, image: Image) -> Look:
-        """Looks at one image `(H, W, 3) uint8 RGB`; quads are in its px."""
-        height, width = image.shape[:2]
-        # SSD's 300 px are the longer side whatever the image; the light network takes images as the detector does.
-        scale = self._side / max(width, height) if self._fixed else detection_scale(width, height, self._side)
-        prepared = prepare(image, scale)
-        # The sides were rounded to whole pixels, each by itself.
-        scales = np.array([max(1, round(width * scale)) / width, max(1, round(height * scale)) / height], np.float32)
-        output, *maps = self._network(prepared[None])
-        found = decode_detections(output[0], self._faint)
-        detections = [Detection(np.asarray(d.quad / scales, dtype=np.float32), d.confidence) for d in found]
-        sure = tuple(d for d in detections if d.confidence >= self.threshold)
-        grey = grey_pixels(image, round(prepared.shape[1] / float(scales[0])), round(prepared.shape[0] / float(scales[1])))
-        return Look(sure, tuple(detections[len(sure) :]), grey, tuple(maps), self._reader)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadQuad:
-    """A quad with its corners corrected, and what was read in it."""
-
-    quad: Quad
-    reading: Reading
-
-
-class OnePass:
-    """The end-to-end network with the decoder of the two-stage path: an image's detections and their readings.
-
-    Raises:
-        WeightsError: see `EndToEnd`.
+        WeightsError: a file is missing or of another kind, or they are not of one training.
         EngineError: the engine, device or precision is not available.
         FormatError: a country code is not known.
     """
+    run = (engine, device, precision, threads)
+    detector = Detector(path, *run, kind="end-to-end")
+    straightener = Straightener(part_beside(path, "straightener"), *run)
+    reader = Reader(part_beside(path, "reader"), formats, country, only, *run, features=len(GRIDS))
+    for part, metadata in zip(PARTS, (straightener.metadata, reader.metadata), strict=True):
+        if any(metadata.get(key) != detector.metadata.get(key) for key in ("openplate.step", "openplate.training")):
+            raise WeightsError(f"{part_beside(path, part)}: is not of the same training as {path.name}; export both again")
+    return Stages(detector, straightener, reader)
 
-    def __init__(
-        self,
-        path: Path,
-        formats: Sequence[Format],
-        country: Sequence[str] = (),
-        only: Sequence[str] = (),
-        engine: str = "auto",
-        device: str = "cpu",
-        precision: str = "auto",
-        threads: int = 1,
-    ) -> None:
-        self.look = EndToEnd(path, engine, device, precision, threads)
-        self.decoder = Decoder.of_network(self.look.metadata, formats, country, only)
-        self.report = self.look.report
 
-    def hinting(self, formats: Sequence[Format], country: Sequence[str], only: Sequence[str]) -> OnePass:
-        """The same network with other hints.
+def sample_features(seen: Seen, quad: Quad) -> tuple[NDArray[np.float32], ...]:
+    """What of an image's features lies in a quad and the reader's margins, `(C, height, width)` for each of `GRIDS`; nothing where there are no features.
 
-        Raises:
-            FormatError: a country code is not known.
-        """
-        other = copy.copy(self)
-        other.decoder = self.decoder.hinting(formats, country, only)
-        return other
+    Args:
+        seen: of the image.
+        quad: in the image's px; beyond the features their border is repeated.
+    """
+    if not seen.features:
+        return ()
+    return tuple(_sample(features, seen.features_px, quad, size) for features, size in zip(seen.features, GRIDS, strict=True))
 
-    def read(
-        self,
-        look: Look,
-        quads: Sequence[Quad],
-        unsure: Callable[[Reading], bool],
-        margins: Sequence[tuple[float, float]],
-        correct: bool = True,
-    ) -> list[ReadQuad]:
-        """Reads quads in the image of a look.
 
-        Args:
-            look: what `look` gave of an image.
-            quads: places in it, in its px.
-            unsure: whether a reading of one view is to be helped by further views.
-            margins: by how much the corrected quad is grown for each further view, as `openplate.geometry.grow_quad` takes it; all views are decoded
-                together.
-            correct: whether corners are corrected first.
-        """
-        if not quads:
-            return []
-        found = []
-        for first, quad in zip(*look.read(quads, correct), strict=True):
-            reading = self.decoder.decode([first])
-            if margins and unsure(reading):
-                reading = self.decoder.decode([first, *look.read([grow_quad(quad, *margin) for margin in margins], correct=False)[0]])
-            found.append(ReadQuad(quad, reading))
-        return found
+def _sample(features: NDArray[np.float32], covered: tuple[float, float], quad: Quad, size: tuple[int, int]) -> NDArray[np.float32]:
+    _, high, wide = features.shape
+    corners = grow_quad(quad, MARGIN_X, MARGIN_Y) * np.array([wide / covered[0], high / covered[1]], np.float32)
+    height, width = size
+    homography = cv2.getPerspectiveTransform(box_to_quad(0, 0, width, height), np.ascontiguousarray(corners, dtype=np.float32))
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
+    places = cv2.perspectiveTransform(np.stack([columns, rows], axis=-1), homography) - np.float32(0.5)  # OpenCV counts from a cell's centre
+    # Beyond a map its border goes on. Corners on one line have no homography: what is seen through them means nothing, but it must be somewhere.
+    places = np.clip(np.nan_to_num(places), -1, max(wide, high)).astype(np.float32)
+    # Only what lies around the quad is turned into OpenCV's order of axes: a map is a hundred times as large.
+    (left, top), (right, bottom) = np.floor(places.min(axis=(0, 1))), np.ceil(places.max(axis=(0, 1)))
+    x0, y0 = int(np.clip(left, 0, wide - 1)), int(np.clip(top, 0, high - 1))
+    x1, y1 = int(np.clip(right + 1, x0 + 1, wide)), int(np.clip(bottom + 1, y0 + 1, high))
+    region = np.ascontiguousarray(features[:, y0:y1, x0:x1].transpose(1, 2, 0))
+    view = cv2.remap(region, places[..., 0] - np.float32(x0), places[..., 1] - np.float32(y0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(np.asarray(view, dtype=np.float32).reshape(height, width, -1).transpose(2, 0, 1))

@@ -97,13 +97,13 @@ def open_network(path: Path, *, engine: str = "auto", device: str = "cpu", preci
 
 
 def open_joint_network(
-    path: Path, inputs: int, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1
+    path: Path, inputs: int | None, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1
 ) -> JointNetwork:
-    """Compile a network with `inputs` inputs; otherwise as `open_network`."""
+    """Compile a network with `inputs` inputs (None: any number); otherwise as `open_network`."""
     return _open(path, engine, device, precision, threads, inputs)
 
 
-def _open(path: Path, engine: str, device: str, precision: str, threads: int, inputs: int) -> OpenVinoNetwork | OnnxRuntimeNetwork:
+def _open(path: Path, engine: str, device: str, precision: str, threads: int, inputs: int | None) -> OpenVinoNetwork | OnnxRuntimeNetwork:
     check_threads(threads)
     if precision not in PRECISIONS:
         raise ConfigError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -167,7 +167,7 @@ def _core() -> Any:
 class OpenVinoNetwork:
     """A network in OpenVINO. Arguments and errors: see `open_network`."""
 
-    def __init__(self, path: Path, device: str, precision: str, threads: int, inputs: int = 1) -> None:
+    def __init__(self, path: Path, device: str, precision: str, threads: int, inputs: int | None = 1) -> None:
         openvino, core = _openvino(), _core()
         name = device.upper()
         _check_device("OpenVINO", device, [str(d).lower() for d in core.available_devices])
@@ -215,7 +215,7 @@ class OpenVinoNetwork:
 class OnnxRuntimeNetwork:
     """A network in ONNX Runtime. Arguments and errors: see `open_network`."""
 
-    def __init__(self, path: Path, device: str, precision: str, threads: int, inputs: int = 1) -> None:
+    def __init__(self, path: Path, device: str, precision: str, threads: int, inputs: int | None = 1) -> None:
         runtime = _onnxruntime()
         _check_device("ONNX Runtime", device, engine_devices("onnxruntime"))
         if precision == "bf16":
@@ -339,8 +339,8 @@ def _check_inputs(batches: tuple[NDArray[Any], ...], shapes: list[tuple[int | No
         _check_batch(batch, shape, dtype)
 
 
-def _expect(path: Path, inputs: list[Any], count: int) -> list[Any]:
-    if len(inputs) != count:
+def _expect(path: Path, inputs: list[Any], count: int | None) -> list[Any]:
+    if count is not None and len(inputs) != count:
         wanted = "one input" if count == 1 else f"{count} inputs"
         raise WeightsError(f"{path}: expected a network with {wanted}, this one has {len(inputs)}")
     return list(inputs)

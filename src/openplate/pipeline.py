@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from openplate.detect.detector import Detects, Seen
 from openplate.detect.open import open_detector
-from openplate.end_to_end import OnePass, reader_beside
+from openplate.end_to_end import PARTS, open_end_to_end, part_beside, sample_features
 from openplate.engine import check_threads
 from openplate.errors import ConfigError, SourceError
 from openplate.formats import load_formats
@@ -44,6 +45,10 @@ TEXTLESS_WIDE = 0.85
 """The same for detections wider than `WIDE`: in a plate of that size there would be something to read."""
 WIDE = 0.3
 """As a part of the picture's longer side."""
+
+
+View = tuple[NDArray[Any], ...]
+"""What the reader's network takes of one plate."""
 
 
 def _as_texts(name: str, value: object) -> tuple[str, ...]:
@@ -128,22 +133,20 @@ class Pipeline:
         self.options = options
         self._formats = formats = load_formats(*options.formats)
         run = (options.engine, options.device, options.precision, options.threads)
-        self._one_pass: OnePass | None = None
+        self._detector: Detects
         if options.model == "end-to-end":
             if options.reader is not None:
                 raise ConfigError("reader: one network for all reads by itself; leave reader out, or give the network's first file as detector")
             path = options.detector or as_shipped(network_path("end-to-end"))
             if options.detector is None:
-                as_shipped(reader_beside(path))
-            self._one_pass = OnePass(path, formats, options.country, options.only, *run)
-            self._threshold = self._one_pass.look.threshold
-            self.engine: EngineReport = self._one_pass.report
+                for part in PARTS:
+                    as_shipped(part_beside(path, part))
+            self._detector, self._straightener, self._reader = open_end_to_end(path, formats, options.country, options.only, *run)
         else:
             self._detector = open_detector(options.detector or as_shipped(detector_path()), *run)
             self._straightener = Straightener(as_shipped(straightener_path()), *run)
             self._reader = Reader(options.reader or as_shipped(reader_path()), formats, options.country, options.only, *run)
-            self._threshold = self._detector.threshold
-            self.engine = self._reader.report
+        self.engine: EngineReport = self._reader.report
 
     def hinting(self, country: Sequence[str] = (), only: Sequence[str] = (), min_confidence: float = 0.5) -> Pipeline:
         """A pipeline with other hints, which shares this one's networks: made in a tenth of a second.
@@ -155,10 +158,7 @@ class Pipeline:
         other = copy.copy(self)
         other.options = options = replace(self.options, country=country, only=only, min_confidence=min_confidence)
         if options.country != self.options.country or options.only != self.options.only:
-            if self._one_pass is not None:
-                other._one_pass = self._one_pass.hinting(self._formats, options.country, options.only)
-            else:
-                other._reader = self._reader.hinting(self._formats, options.country, options.only)
+            other._reader = self._reader.hinting(self._formats, options.country, options.only)
         return other
 
     def read(self, source: Image | Path | str | bytes) -> list[Plate]:
@@ -180,33 +180,20 @@ class Pipeline:
     def read_frame(self, frame: Frame, decode_ms: float = 0.0) -> PhotoResult:
         """Everything that one frame gives; `decode_ms` is passed on into the times."""
         cv2.setNumThreads(self.options.threads)
-        if self._one_pass is not None:
-            return self._read_in_one_pass(self._one_pass, frame, decode_ms)
         started = time.perf_counter()
-        detections = self._apart(self._detector.candidates(frame.image))
+        seen = self._detector.see(frame.image)
+        detections = self._apart(seen.candidates)
         detected = time.perf_counter()
         refined = [self.straighten(frame.image, d.quad) for d in detections]
-        crops = [rectify(frame.image, quad) for quad in refined]
+        views = [_view(frame.image, seen, quad) for quad in refined]
         rectified = time.perf_counter()
         plates = [
-            self._plate(Detection(quad, d.confidence), self._read(frame.image, quad, d.quad, crop))
-            for d, quad, crop in zip(detections, refined, crops, strict=True)
+            self._plate(Detection(quad, d.confidence), self._read(frame.image, seen, quad, d.quad, view))
+            for d, quad, view in zip(detections, refined, views, strict=True)
         ]
         plates = self._worth_reporting([p for p in plates if self._is_believed(p)], frame.image)
         times = Milliseconds(decode_ms, *(1000 * (b - a) for a, b in ((started, detected), (detected, rectified), (rectified, time.perf_counter()))))
         return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), self.engine, times)
-
-    def _read_in_one_pass(self, one_pass: OnePass, frame: Frame, decode_ms: float) -> PhotoResult:
-        """As `read_frame`: one network finds and reads; a plate that is not read surely is seen again in the same features."""
-        started = time.perf_counter()
-        look = one_pass.look(frame.image)
-        looked = time.perf_counter()
-        detections = self._apart((*look.detections, *look.faint))
-        found = one_pass.read(look, [d.quad for d in detections], _is_unsure, LOOKS[:-1])
-        plates = [self._plate(Detection(f.quad, d.confidence), f.reading) for d, f in zip(detections, found, strict=True)]
-        plates = self._worth_reporting([p for p in plates if self._is_believed(p)], frame.image)
-        times = Milliseconds(decode_ms, 1000 * (looked - started), 0.0, 1000 * (time.perf_counter() - looked))
-        return PhotoResult(frame.source, frame.image.shape[1], frame.image.shape[0], tuple(plates), one_pass.report, times)
 
     def read_frames(self, frames: Sequence[Frame]) -> list[PhotoResult]:
         """As `read_frame` for each; a frame's result does not depend on the others."""
@@ -221,75 +208,72 @@ class Pipeline:
         started = time.perf_counter()
         height, width = frame.image.shape[:2]
         corners = box_to_quad(0, 0, width, height)
-        if self._one_pass is not None:
-            look = self._one_pass.look(frame.image)
-            ways = [self._one_pass.read(look, [corners], _is_unsure, LOOKS[:-1], correct)[0].reading for correct in (False, True)]
-            reading = max(ways, key=lambda r: r.confidence)
-            times = Milliseconds(decode_ms, 0.0, 0.0, 1000 * (time.perf_counter() - started))
-            return PhotoResult(frame.source, width, height, (self._plate(Detection(corners, 1.0), reading),), self._one_pass.report, times)
+        seen = self._seen(frame.image)
+        detected = time.perf_counter() if seen.features else started
         straight = self.straighten(frame.image, corners)
         quads = (corners,) if np.array_equal(straight, corners) else (corners, straight)
-        crops = [rectify(frame.image, quad) for quad in quads]
+        views = [_view(frame.image, seen, quad) for quad in quads]
         rectified = time.perf_counter()
-        readings = [self._read(frame.image, quad, corners, crop) for quad, crop in zip(quads, crops, strict=True)]
+        readings = [self._read(frame.image, seen, quad, corners, view) for quad, view in zip(quads, views, strict=True)]
         reading = max(readings, key=lambda r: r.confidence)
-        times = Milliseconds(decode_ms, 0.0, 1000 * (rectified - started), 1000 * (time.perf_counter() - rectified))
+        times = Milliseconds(decode_ms, *(1000 * (b - a) for a, b in ((started, detected), (detected, rectified), (rectified, time.perf_counter()))))
         return PhotoResult(frame.source, width, height, (self._plate(Detection(corners, 1.0), reading),), self.engine, times)
 
     def read_quads(self, image: Image, quads: Sequence[Quad]) -> list[Reading]:
         """The readings of given quads, which are straightened and read as detections are."""
-        if self._one_pass is not None:
-            return [found.reading for found in self._one_pass.read(self._one_pass.look(image), quads, _is_unsure, LOOKS[:-1])]
+        seen = self._seen(image)
         readings = []
         for coarse in quads:
             quad = self.straighten(image, coarse)
-            readings.append(self._read(image, quad, coarse, rectify(image, quad)))
+            readings.append(self._read(image, seen, quad, coarse, _view(image, seen, quad)))
         return readings
 
     def detect(self, image: Image) -> list[Detection]:
         """The detections of an image, the most confident first."""
-        return self._detector(image) if self._one_pass is None else list(self._one_pass.look(image).detections)
+        return self._detector(image)
 
     @property
     def decoder(self) -> Decoder:
         """Decodes the reader's log-probabilities over the formats: of one look, or of several looks together."""
-        return self._reader.decoder if self._one_pass is None else self._one_pass.decoder
+        return self._reader.decoder
 
     def log_probabilities(self, crop: Crop) -> NDArray[np.float32]:
         """What the reader says of one crop, `(T, K)` log-probabilities.
 
         Raises:
-            ConfigError: one network does it all, which reads in an image's features and not in crops.
+            ConfigError: one network does it all, which reads in an image's features and not in crops alone.
         """
-        if self._one_pass is not None:
+        if self.options.model == "end-to-end":
             raise ConfigError('model: "end-to-end" reads whole images and no crops, so it follows no plates through video; take "two-stage"')
         return self._reader.log_probabilities(crop)
 
     def straighten(self, image: Image, quad: Quad) -> Quad:
         """A detection's quad with its corners corrected; the quad itself where the correction is no plausible plate."""
-        if self._one_pass is not None:
-            return self._one_pass.look(image).read([quad])[1][0]
         refined = self._straightener(image, quad)
         return refined if _plausible(refined, quad) else quad
 
-    def _read(self, image: Image, quad: Quad, coarse: Quad, crop: Crop) -> Reading:
+    def _seen(self, image: Image) -> Seen:
+        """What the detector sees where the reader needs it; where it reads crops alone, an image whose places are known needs no look."""
+        return self._detector.see(image) if self.options.model == "end-to-end" else Seen([])
+
+    def _read(self, image: Image, seen: Seen, quad: Quad, coarse: Quad, view: View) -> Reading:
         """One look; where it is not sure, further looks through slightly different quads, all decoded together."""
-        first = self._reader.log_probabilities(crop)
+        first = self._reader.log_probabilities(*view)
         reading = self._reader.decoder.decode([first])
         if not _is_unsure(reading):
             return reading
-        others = [rectify(image, grow_quad(q, *margin)) for q, margin in zip((quad, quad, coarse), LOOKS, strict=True)]
-        return self._reader.decoder.decode([first, *(self._reader.log_probabilities(other) for other in others)])
+        others = [_view(image, seen, grow_quad(q, *margin)) for q, margin in zip((quad, quad, coarse), LOOKS, strict=True)]
+        return self._reader.decoder.decode([first, *(self._reader.log_probabilities(*other) for other in others)])
 
     def _apart(self, candidates: Sequence[Detection]) -> list[Detection]:
         """The detections, and the fainter ones that lie on none of them."""
-        sure = [d for d in candidates if d.confidence >= self._threshold]
+        sure = [d for d in candidates if d.confidence >= self._detector.threshold]
         return sure + [d for d in candidates[len(sure) :] if not any(quad_iou(d.quad, other.quad) > 0 for other in sure)]
 
     def _is_believed(self, plate: Plate) -> bool:
         """Whether a plate was detected, or faintly detected and surely read as digits and letters in a tight format: so are plates among large
         lettering."""
-        if plate.detection.confidence >= self._threshold:
+        if plate.detection.confidence >= self._detector.threshold:
             return True
         text, confidence = plate.reading.text, plate.reading.confidence
         has_both = any(c.isdigit() for c in text) and any(c.isalpha() for c in text)
@@ -316,6 +300,11 @@ class Pipeline:
                 reason += f"; the plate is small ({width:.0f} × {height:.0f} px)"
             return Plate("unreadable", None, reason, detection, reading)
         return Plate("read", reading.text, None, detection, reading)
+
+
+def _view(image: Image, seen: Seen, quad: Quad) -> View:
+    """What a reader sees through a quad: the plate's crop, and the features that the detector saw there, if it gives any."""
+    return rectify(image, quad), *sample_features(seen, quad)
 
 
 def _is_unsure(reading: Reading) -> bool:

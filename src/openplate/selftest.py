@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openplate import weights
-from openplate.end_to_end import MAPS, grey_pixels, reader_beside
+from openplate.detect.detector import Seen
+from openplate.end_to_end import GRIDS, part_beside, sample_features
 from openplate.engine import Network, open_joint_network, open_network
 from openplate.errors import WeightsError
 from openplate.geometry import box_to_quad
+from openplate.rectify import rectify
+from openplate.straighten import look
 
 TOLERANCES = {"fp32": 1e-3, "bf16": 6e-2, "int8": 2.5e-1}
 """Largest error allowed, as a share of the output's largest absolute value; bf16 keeps 8 bits of the mantissa, over some twenty layers.
@@ -26,23 +29,27 @@ TOLERANCES = {"fp32": 1e-3, "bf16": 6e-2, "int8": 2.5e-1}
 Seen of a detector, whose outputs are logits up to 9 and offsets up to 1: 0.033 in bf16 and 0.126 in int8; of a reader 0.003 and 0.013."""
 
 
-class BothFiles:
-    """The end-to-end network as the self-test sees it: an image `(1, H, W, 3) uint8` to its detections and the text of one place in it.
+class AllFiles:
+    """The end-to-end network as the self-test sees it: an image `(1, H, W, 3) uint8` to its detections, and for one place in it a correction and a text.
 
     Raises:
-        WeightsError, EngineError: see `openplate.end_to_end.EndToEnd`.
+        WeightsError, EngineError: see `openplate.end_to_end.open_end_to_end`.
     """
 
     def __init__(self, path: Path, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> None:
-        self._look = open_network(path, engine=engine, device=device, precision=precision, threads=threads)
-        self._read = open_joint_network(reader_beside(path), MAPS + 3, engine=engine, device=device, precision="fp32", threads=threads)
+        run: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "threads": threads}
+        self._look = open_network(path, **run)
+        self._straighten = open_network(part_beside(path, "straightener"), **run)
+        self._read = open_joint_network(part_beside(path, "reader"), 1 + len(GRIDS), **run)
         self.metadata, self.report, self.input_shape = self._look.metadata, self._look.report, self._look.input_shape
 
     def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
         detections, *maps = self._look(batch)
         height, width = batch.shape[1:3]
-        place = box_to_quad(0.3 * width, 0.4 * height, 0.7 * width, 0.6 * height)[None]
-        return detections, *self._read(grey_pixels(batch[0], width, height).astype(np.float32)[None, None], *maps, place, np.ones(1, np.float32))
+        seen = Seen([], tuple(features[0] for features in maps), (width, height))
+        place = box_to_quad(0.3 * width, 0.4 * height, 0.7 * width, 0.6 * height)
+        views = (view[None] for view in sample_features(seen, place))
+        return detections, *self._straighten(look(batch[0], place)[None]), *self._read(rectify(batch[0], place)[None], *views)
 
 
 def open_tested(name: str, *, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> Network:
@@ -54,7 +61,7 @@ def open_tested(name: str, *, engine: str = "auto", device: str = "cpu", precisi
     """
     run = {"engine": engine, "device": device, "precision": precision}
     path = weights.network_path(name)
-    return BothFiles(path, threads=threads, **run) if name == "end-to-end" else open_network(path, threads=threads, **run)
+    return AllFiles(path, threads=threads, **run) if name == "end-to-end" else open_network(path, threads=threads, **run)
 
 
 @dataclass(frozen=True, slots=True)

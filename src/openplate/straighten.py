@@ -29,8 +29,9 @@ class Straightener:
 
     def __init__(self, path: Path, engine: str = "auto", device: str = "cpu", precision: str = "auto", threads: int = 1) -> None:
         self._network = open_network(path, engine=engine, device=device, precision=precision, threads=threads)
-        if self._network.metadata.get("openplate.kind") != "straightener":
-            raise WeightsError(f"{path}: expected a straightener of openplate, got kind {self._network.metadata.get('openplate.kind')!r}")
+        self.metadata = self._network.metadata
+        if self.metadata.get("openplate.kind") != "straightener":
+            raise WeightsError(f"{path}: expected a straightener of openplate, got kind {self.metadata.get('openplate.kind')!r}")
         self.report = self._network.report
 
     def __call__(self, image: Image, quad: Quad) -> Quad:

@@ -13,6 +13,7 @@ from openplate.engine import open_network
 from openplate.selftest import write_reference
 
 NAMES = ("detector", "straightener", "reader", "end-to-end")
+PARTS = ("end-to-end-straightener", "end-to-end-reader")
 
 
 @pytest.fixture
@@ -22,10 +23,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = helper.make_model(helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "doubled", [taken], [given]))
     model.opset_import[0].version = 17
     model.ir_version = 9
-    for name in (*NAMES, "end-to-end-reader"):
+    for name in (*NAMES, *PARTS):
         onnx.save(model, tmp_path / f"{name}.onnx")
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    monkeypatch.setattr(selftest, "BothFiles", open_network)  # networks that double have one file
+    monkeypatch.setattr(selftest, "AllFiles", open_network)  # networks that double have one file each
     write_reference({name: np.array([[1, 2]], np.float32) for name in NAMES})
     weights.write_checksums(tmp_path)
     return tmp_path
@@ -53,10 +54,10 @@ def test_weights_files_are_told_with_size_and_checksum(folder: Path) -> None:
     # SHA-256 of "abc", from FIPS 180-2, appendix B.1
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert (
-        f"weights       reader.onnx                      3 bytes  SHA-256 {digest[:12]}" in CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
+        f"weights       reader.onnx                           3 bytes  SHA-256 {digest[:12]}" in CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
     )
     found = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["weights"]
-    assert list(found) == [*(f"{name}.onnx" for name in NAMES), "end-to-end-reader.onnx", "reference.npz"]
+    assert list(found) == [*(f"{name}.onnx" for name in NAMES), *(f"{name}.onnx" for name in PARTS), "reference.npz"]
     assert found["reader.onnx"] == {"bytes": 3, "sha256": digest}
 
 

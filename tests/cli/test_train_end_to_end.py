@@ -9,7 +9,8 @@ import torch
 from click.testing import CliRunner
 
 from openplate.cli import main
-from openplate.end_to_end import EndToEnd
+from openplate.end_to_end import open_end_to_end, sample_features
+from openplate.formats import load_formats
 
 CONFIG = """
 countries = ["ru"]
@@ -59,8 +60,10 @@ def test_folder_of_ccpd_is_converted_trained_on_and_exported(tmp_path: Path) -> 
     last = tmp_path / "run" / "last.pt"
     exported = runner.invoke(main, ["export", str(last), "--out", str(tmp_path / "plates.onnx")])
     assert (exported.exit_code, exported.stdout) == (0, f"{tmp_path / 'plates.onnx'}\n")
-    look = EndToEnd(tmp_path / "plates.onnx")(np.zeros((100, 150, 3), np.uint8))
-    assert look.read([np.array([[10, 10], [90, 12], [90, 30], [10, 28]], np.float32)])[0].shape[1] == 96
+    network = open_end_to_end(tmp_path / "plates.onnx", load_formats())
+    seen = network.detector.see(np.zeros((100, 150, 3), np.uint8))
+    views = sample_features(seen, np.array([[10, 10], [90, 12], [90, 30], [10, 28]], np.float32))
+    assert network.reader.log_probabilities(np.zeros((48, 192), np.uint8), *views).shape[0] == 96
 
 
 def test_unknown_backbone_is_named(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_candidates_are_the_detections_and_fainter_ones(tmp_path: Path) -> None:
     metadata = METADATA | {"openplate.threshold": "0.45", "openplate.faint": "0.25"}
     image = np.zeros((540, 960, 3), np.uint8)
     detector = Detector(constant_network(tmp_path / "d.onnx", ("n", "h", "w", 3), answers, metadata), precision="fp32")
-    assert [d.confidence for d in detector.candidates(image)] == pytest.approx([0.9526, 0.3775], abs=1e-4)
+    assert [d.confidence for d in detector.see(image).candidates] == pytest.approx([0.9526, 0.3775], abs=1e-4)
     assert [d.confidence for d in detector(image)] == pytest.approx([0.9526], abs=1e-4)
     without = Detector(constant_network(tmp_path / "e.onnx", ("n", "h", "w", 3), answers, metadata | {"openplate.faint": "0.45"}), precision="fp32")
-    assert len(without.candidates(image)) == 1
+    assert len(without.see(image).candidates) == 1

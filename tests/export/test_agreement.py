@@ -8,7 +8,6 @@ import pytest
 
 from openplate.dataset import load_dataset
 from openplate.detect import open as detect_open
-from openplate.engine import Network, open_network
 from openplate.export import agreement
 from openplate.export.agreement import Agreement, Kind, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
 from openplate.formats import load_formats, select
@@ -96,11 +95,14 @@ def test_file_before_computes_in_fp32_on_data_sets_and_all_else_by_default(  # t
 ) -> None:
     opened: list[tuple[str, str]] = []
 
-    def open_and_note(path: Path, *, precision: str = "auto", **options: Any) -> Network:
-        opened.append((path.name, precision))
-        return open_network(path, precision=precision, **options)
+    name = "open_joint_network" if kind == "reader" else "open_network"
+    opens = getattr(module, name)
 
-    monkeypatch.setattr(module, "open_network", open_and_note)
+    def open_and_note(path: Path, *arguments: Any, precision: str = "auto", **options: Any) -> Any:
+        opened.append((path.name, precision))
+        return opens(path, *arguments, precision=precision, **options)
+
+    monkeypatch.setattr(module, name, open_and_note)
     monkeypatch.setattr(agreement, "evaluate", lambda *_, **__: opened.append(("evaluate", "")) or SimpleNamespace(images=()))
     row = [[3, *box_to_quad(0, 0, 30, 10).ravel()]]
     before, after = (

@@ -1,26 +1,32 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 import torch
 
 from openplate.charset import CHARACTERS
-from openplate.end_to_end import EndToEnd, Look, OnePass, grey_pixels, reader_beside
+from openplate.detect.detector import Detector
+from openplate.end_to_end import GRIDS, PARTS, open_end_to_end, part_beside, sample_features
 from openplate.engine import open_joint_network
 from openplate.errors import WeightsError
 from openplate.export import end_to_end as export
 from openplate.export.end_to_end import TOLERANCE, export_end_to_end
 from openplate.export.onnx import build_network, write_metadata
-from openplate.formats import load_formats, select
-from openplate.geometry import box_to_quad, grow_quad
+from openplate.formats import load_formats
+from openplate.geometry import box_to_quad
+from openplate.rectify import rectify
 from openplate.train.checkpoint import save_checkpoint
-from openplate.train.networks.end_to_end import Choice
+from openplate.train.networks.end_to_end import Choice, sample_quads
 from openplate.train.networks.end_to_end import EndToEnd as Network
 from openplate.types import Image
+from tests.networks import constant_network
 
+SMOOTH: Image = np.asarray(cv2.resize(np.random.default_rng(2).integers(0, 256, (12, 20, 3), np.uint8), (200, 120)), dtype=np.uint8)
 IMAGE: Image = np.random.default_rng(1).integers(0, 256, (120, 200, 3), np.uint8)
 QUADS = [box_to_quad(30, 20, 90, 36), np.array([[100, 40], [150, 60], [146, 82], [98, 58]], np.float32)]
 
@@ -58,73 +64,115 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 Exported = tuple[Path, Path, dict[str, float]]
 
 
-def test_two_files_are_written_and_compute_what_torch_computes(exported: Exported) -> None:
+def test_three_files_are_written_and_compute_what_torch_computes(exported: Exported) -> None:
     _, target, differences = exported
     assert set(differences) == {"onnxruntime", "openvino"}
     assert all(0 <= value < TOLERANCE for value in differences.values())
-    assert sorted(p.name for p in target.parent.iterdir()) == ["plates-reader.onnx", "plates.onnx"]
+    assert sorted(p.name for p in target.parent.iterdir()) == ["plates-reader.onnx", "plates-straightener.onnx", "plates.onnx"]
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_quads_of_an_image_are_read_as_torch_reads_them(exported: Exported, engine: str) -> None:
     checkpoint, target, _ = exported
-    look = EndToEnd(target, engine=engine, precision="fp32")(IMAGE)
-    texts, seen = look.read(QUADS)
+    stages = open_end_to_end(target, load_formats(), engine=engine, precision="fp32")
+    seen = stages.detector.see(SMOOTH)
+    # 200 px become 192, 120 become 115, and the rest is filled up with grey to 128: which is 134 of the image's px.
+    assert seen.features_px == pytest.approx((200, 120 / 115 * 128))
+    assert [features.shape[1:] for features in seen.features] == [(32, 48), (16, 24), (8, 12)]
     network = build_network(torch.load(checkpoint, weights_only=True))
     assert isinstance(network, Network)
-    # 200 px become 192, and the rest is filled up to 128: the pixels keep their size, 200 × 120, and cover 134 px in height too (the 120 became 115).
-    assert look.grey.shape == (134, 200)
-    assert look.maps[0].shape[2:] == (32, 48)
-    maps = tuple(torch.from_numpy(m) for m in (look.pixels(0), *look.maps))
+    scale = np.array([192 / 200, 115 / 120], np.float32)
+    padded = np.full((128, 192, 3), 114, np.uint8)
+    padded[:115] = cv2.resize(SMOOTH, (192, 115), interpolation=cv2.INTER_LINEAR)
     with torch.inference_mode():
-        expected = network.read(maps, Choice(torch.from_numpy(np.stack(QUADS)), torch.zeros(2, dtype=torch.long)))  # type: ignore[arg-type]
-    expected, corrected = expected
-    assert np.allclose(np.stack(seen), corrected.numpy(), atol=0.05)
-    assert texts.shape == (2, 97, len(CHARACTERS) + 1)  # 96 steps, and the row of countries
-    assert np.allclose(texts, expected.numpy(), atol=5e-3)
-
-
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_number_of_quads_is_free_and_changes_no_text(exported: Exported, engine: str) -> None:
-    _, target, _ = exported
-    look = EndToEnd(target, engine=engine, precision="fp32")(IMAGE)
-    together = look.read([*QUADS, QUADS[0] + 3])[0]
+        maps = network.look(torch.from_numpy(padded[None]).permute(0, 3, 1, 2).float()).maps
+        choice = Choice(torch.from_numpy(np.stack(QUADS) * scale), torch.zeros(2, dtype=torch.long))
+        views = [sample_quads(m, choice, size, (192, 128)) for m, size in zip(maps[1:], GRIDS, strict=True)]
+        expected = network.reading.write(torch.from_numpy(np.stack([rectify(SMOOTH, q) for q in QUADS])[:, None]).float(), *views).numpy()
     for i, quad in enumerate(QUADS):
-        assert np.allclose(look.read([quad])[0][0], together[i], atol=1e-4)
-    with pytest.raises(ValueError, match="one quad or more"):
-        look.read([])
+        found = sample_features(seen, quad)
+        for view, wanted in zip(found, views, strict=True):
+            # OpenCV places a sample to 1/32 of a cell.
+            assert np.abs(view - wanted[i].numpy()).max() < 0.05 * float(wanted.abs().max())
+        text = stages.reader.log_probabilities(rectify(SMOOTH, quad), *found)
+        assert text.shape == (97, len(CHARACTERS) + 1)  # 96 steps, and the row of countries
+        assert np.allclose(text, expected[i], atol=2e-2)
+
+
+def test_features_of_an_upright_quad_are_those_of_its_cells(exported: Exported) -> None:
+    _, target, _ = exported
+    detector = Detector(target, precision="fp32", kind="end-to-end")
+    seen = detector.see(np.asarray(cv2.resize(SMOOTH, (192, 128)), dtype=np.uint8))
+    finest = seen.features[0]  # 32 × 48 cells of 4 px
+    # A view whose cells are the map's own: 12 × 48 of the map at stride 8 would reach beyond it, 24 × 96 of that at stride 4 as well.
+    whole = box_to_quad(0, 0, 192 / 1.08, 128 / 1.2) + np.array([192 / 1.08 * 0.04, 128 / 1.2 * 0.1], np.float32)
+    view = sample_features(seen, whole)[0]
+    twice = np.asarray(cv2.resize(finest.transpose(1, 2, 0), (96, 24), interpolation=cv2.INTER_LINEAR)).transpose(2, 0, 1)
+    assert np.abs(view - twice).max() < 0.05 * np.abs(finest).max()
+
+
+def test_quads_beyond_the_image_and_on_one_line_give_finite_features(exported: Exported) -> None:
+    _, target, _ = exported
+    seen = Detector(target, precision="fp32", kind="end-to-end").see(IMAGE)
+    for quad in (
+        box_to_quad(-300, -200, -100, -150),
+        box_to_quad(150, 100, 900, 400),
+        np.array([[10, 10], [50, 10], [90, 10], [130, 10]], np.float32),
+    ):
+        views = sample_features(seen, quad)
+        assert [view.shape[1:] for view in views] == list(GRIDS)
+        assert all(np.isfinite(view).all() for view in views)
+    far = sample_features(seen, box_to_quad(-300, -200, -100, -150))[0]
+    assert np.array_equal(far, np.broadcast_to(seen.features[0][:, :1, :1], far.shape))  # the corner goes on
+
+
+def test_detector_alone_gives_no_features(tmp_path: Path) -> None:
+    path = constant_network(
+        tmp_path / "d.onnx",
+        ("n", "h", "w", 3),
+        np.zeros((1, 9)),
+        {"openplate.kind": "detector", "openplate.side": "960", "openplate.threshold": "0.4"},
+    )
+    seen = Detector(path, precision="fp32").see(IMAGE)
+    assert seen.features == () and sample_features(seen, QUADS[0]) == ()
 
 
 def test_detections_are_in_the_image_s_pixels_the_surest_first(exported: Exported) -> None:
     _, target, _ = exported
-    look = EndToEnd(target, precision="fp32")(IMAGE)
-    assert look.detections
-    assert all(a.confidence >= b.confidence for a, b in zip(look.detections, look.detections[1:], strict=False))
-    centres = np.array([d.quad.mean(axis=0) for d in look.detections])
-    assert centres.min() > -10 and centres[:, 0].max() < 210 and centres[:, 1].max() < 145
+    found = Detector(target, precision="fp32", kind="end-to-end").see(IMAGE).candidates
+    assert found
+    assert all(a.confidence >= b.confidence for a, b in pairwise(found))
+    centres = np.array([d.quad.mean(axis=0) for d in found])
+    # A second look, at 0.35 of the first one's scale, is filled up with grey to 128 px: which is 381 of the image's.
+    assert centres.min() > -10 and centres.max() < 391
+    assert ((centres[:, 0] < 210) & (centres[:, 1] < 145)).mean() > 0.5
 
 
-def test_reader_of_another_training_is_refused(exported: Exported, tmp_path: Path) -> None:
+def test_parts_of_another_training_are_refused(exported: Exported, tmp_path: Path) -> None:
     _, target, _ = exported
-    for path in (target, reader_beside(target)):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    write_metadata(reader_beside(tmp_path / target.name), {"step": "8"})
-    with pytest.raises(WeightsError, match=r"plates-reader\.onnx: is not of the same training as plates\.onnx"):
-        EndToEnd(tmp_path / target.name)
-    reader_beside(tmp_path / target.name).unlink()
-    with pytest.raises(WeightsError, match=r"plates-reader\.onnx: expected a network"):
-        EndToEnd(tmp_path / target.name)
-    with pytest.raises(WeightsError, match="expected a network with one input, this one has 6"):
-        EndToEnd(reader_beside(target))
+    path = tmp_path / target.name
+    for part in PARTS:
+        for file in (target, *(part_beside(target, name) for name in PARTS)):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+        write_metadata(part_beside(path, part), {"step": "8"})
+        with pytest.raises(WeightsError, match=rf"plates-{part}\.onnx: is not of the same training as plates\.onnx"):
+            open_end_to_end(path, load_formats())
+        part_beside(path, part).unlink()
+        with pytest.raises(WeightsError, match=rf"plates-{part}\.onnx: expected a network"):
+            open_end_to_end(path, load_formats())
+    with pytest.raises(WeightsError, match="expected an end-to-end network of openplate, got kind 'straightener'"):
+        open_end_to_end(part_beside(target, "straightener"), load_formats())
+    with pytest.raises(WeightsError, match="expected a network with one input, this one has 4"):
+        open_end_to_end(part_beside(target, "reader"), load_formats())
 
 
 def test_wrong_inputs_of_the_reader_give_value_errors(exported: Exported) -> None:
     _, target, _ = exported
-    network = open_joint_network(reader_beside(target), 6, precision="fp32")
-    with pytest.raises(ValueError, match="takes 6 inputs, got 1"):
-        network(np.zeros((1, 4, 2), np.float32))
-    with pytest.raises(WeightsError, match="expected a network with 3 inputs, this one has 6"):
-        open_joint_network(reader_beside(target), 3)
+    network = open_joint_network(part_beside(target, "reader"), 4, precision="fp32")
+    with pytest.raises(ValueError, match="takes 4 inputs, got 1"):
+        network(np.zeros((1, 48, 192), np.uint8))
+    with pytest.raises(WeightsError, match="expected a network with 3 inputs, this one has 4"):
+        open_joint_network(part_beside(target, "reader"), 3)
 
 
 def test_nothing_is_written_when_an_engine_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,48 +191,5 @@ def test_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 
 def test_files_keep_metadata(exported: Exported) -> None:
     _, target, _ = exported
-    kinds = [{p.key: p.value for p in onnx.load(str(p)).metadata_props}["openplate.kind"] for p in (target, reader_beside(target))]
-    assert kinds == ["end-to-end", "end-to-end-reader"]
-
-
-def test_quads_are_corrected_and_read_and_unsure_ones_are_looked_at_again(exported: Exported) -> None:
-    _, target, _ = exported
-    one_pass = OnePass(target, select(load_formats(), ["RU"]), precision="fp32")
-    look = one_pass.look(IMAGE)
-    margins = [(0.03, 0.08), (-0.02, -0.06)]
-    (once,) = one_pass.read(look, QUADS[1:], lambda _: False, margins)
-    (again,) = one_pass.read(look, QUADS[1:], lambda _: True, margins)
-    (first,), (corrected,) = look.read(QUADS[1:])
-    assert np.allclose(once.quad, corrected, atol=1e-3) and np.array_equal(once.quad, again.quad)
-    assert 0 < np.abs(corrected - QUADS[1]).max() < 10
-    views = [first, *look.read([grow_quad(corrected, *m) for m in margins], correct=False)[0]]
-    assert once.reading.confidence == pytest.approx(one_pass.decoder.decode(views[:1]).confidence, rel=1e-3)
-    assert again.reading.confidence == pytest.approx(one_pass.decoder.decode(views).confidence, rel=1e-3)
-    assert one_pass.read(look, [], lambda _: True, margins) == []
-
-
-def test_pixels_keep_the_photo_s_size_and_are_averaged_down(exported: Exported) -> None:
-    image = np.zeros((500, 900, 3), np.uint8)
-    image[:, 450:] = 200
-    grey = grey_pixels(image, 960, 512)
-    assert grey.shape == (512, 960)
-    assert grey[10, 959] == grey[511, 500] == 200  # its last column and row go on
-    look = Look((), (), grey, (), open_joint_network(reader_beside(exported[1]), 6, precision="fp32"))
-    assert [look.pixels(level).shape for level in range(3)] == [(1, 1, 512, 960), (1, 1, 256, 480), (1, 1, 128, 240)]
-    assert look.pixels(2)[0, 0, 60, 100] == 0 and look.pixels(2)[0, 0, 60, 130] == 200
-
-
-def test_large_plate_is_read_in_coarser_pixels(exported: Exported) -> None:
-    _, target, _ = exported
-    network = EndToEnd(target, precision="fp32")
-    fine = np.random.default_rng(5).integers(0, 256, (512, 1024, 3), np.uint8)
-    fine[::2], fine[:, ::2] = 255 - fine[1::2], 255 - fine[:, 1::2]  # alternates so finely that nothing is left of it at half the size
-    large = box_to_quad(100, 100, 900, 300)
-    look = network(fine)
-    plain = network(np.full_like(fine, 127))
-    # Sampled at every fourth pixel it would be noise; averaged first it is nearly as grey as a grey picture.
-    views = [np.asarray(one.pixels(2))[0, 0, 25:75, 25:225].std() for one in (look, plain)]
-    assert views[0] < 25 and views[1] == 0
-    assert look.read([large, QUADS[0]])[0].shape[0] == 2
-    assert np.allclose(look.read([large, QUADS[0]])[0][1], look.read([QUADS[0]])[0][0], atol=1e-4)
-    assert np.allclose(look.read([large])[0], look.reader(look.pixels(2), *look.maps, np.stack([large / 4]), np.ones(1, np.float32))[0], atol=2e-3)
+    kinds = [{p.key: p.value for p in onnx.load(str(p)).metadata_props}["openplate.kind"] for p in (target, *(part_beside(target, n) for n in PARTS))]
+    assert kinds == ["end-to-end", "straightener", "end-to-end-reader"]

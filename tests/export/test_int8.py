@@ -8,11 +8,13 @@ import onnx
 import pytest
 
 from openplate.dataset import Dataset, DatasetWriter, LabelledImage, LabelledPlate, load_dataset
+from openplate.end_to_end import open_end_to_end, part_beside
 from openplate.engine import open_network
 from openplate.errors import ConfigError, WeightsError
 from openplate.export import int8
 from openplate.export.agreement import Agreement, Speed
 from openplate.export.int8 import LIMITS, Report, Settings, check_apart, export_int8, unmeasured
+from openplate.export.quantise import quantised_layers
 from openplate.formats import load_formats, select
 from openplate.sources import write_image
 from openplate.types import EngineReport
@@ -29,7 +31,7 @@ def few_formats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fixed_speed(monkeypatch: pytest.MonkeyPatch, ratio: float, precision: str = "fp32+int8") -> None:
-    def compare(before: Path, after: Path, engine: str, batch: object, *, precision: str = "fp32", runs: int = 40) -> Speed:
+    def compare(before: Path, after: Path, engine: str, *inputs: object, precision: str = "fp32", runs: int = 40) -> Speed:
         reports = [EngineReport(engine, "1", "cpu", name, 1) for name in ("fp32", shown)]
         return Speed(reports[0], reports[1], 8, ratio, 1.0)
 
@@ -224,7 +226,9 @@ def test_detector_may_give_five_detections_more_that_find_no_plate(
 
 
 def test_other_kinds_and_quantised_files_are_refused(exported: dict[str, Exported], tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="INT8 is for readers and detectors of openplate, this file's kind is 'straightener'"):
+    with pytest.raises(
+        WeightsError, match="INT8 is for readers, detectors and end-to-end networks .* of openplate, this file's kind is 'straightener'"
+    ):
         export_int8(exported["straightener"].target, tmp_path / "s.onnx")
     node = onnx.helper.make_node("DequantizeLinear", ["a", "b"], ["c"])
     model = onnx.load(str(exported["reader"].target))
@@ -245,3 +249,51 @@ def test_limits_are_the_ones_that_the_documents_give() -> None:
 
 def test_report_is_lines_for_people() -> None:
     assert Report(1, 10, 4_130_000, 2_560_000, (), ()).as_text() == ("INT8: 10 layers, 1 of the first convolutions in floating point; 4.13 → 2.56 MB")
+
+
+@pytest.mark.usefixtures("few_formats")
+def test_end_to_end_network_has_two_int8_files_beside_its_straightener(end_to_end: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    target = tmp_path / "plates.int8.onnx"
+    report = export_int8(end_to_end, target, replace(QUICK, drawn=2), lines.append)
+    names = ("plates.int8-reader.onnx", "plates.int8-straightener.onnx", "plates.int8.onnx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == list(names)
+    layers = [quantised_layers(onnx.load(str(tmp_path / name))) for name in names]
+    assert min(layers[0], layers[2]) > 5 and layers[1] == 0 and report.layers == sum(layers)
+    assert (tmp_path / names[1]).read_bytes() == part_beside(end_to_end, "straightener").read_bytes()
+    assert {(a.on, a.engine.name) for a in report.agreements} >= {("drawn scenes", engine) for engine in int8.ENGINES}
+    assert len(report.speeds) == 4 and sum(line.startswith("reading: ") for line in lines) == 2
+    network = open_end_to_end(target, RUSSIAN)
+    assert all("int8" in part.report.precision for part in (network.detector, network.reader))
+    assert json.loads(network.detector.metadata["openplate.int8"])["layers"] == report.layers
+
+
+@pytest.mark.usefixtures("few_formats")
+def test_part_of_an_end_to_end_network_that_gains_little_stays_in_floating_point(
+    end_to_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compare(before: Path, after: Path, engine: str, *inputs: object, precision: str = "fp32", runs: int = 40) -> Speed:
+        reports = [EngineReport(engine, "1", "cpu", name, 1) for name in ("fp32", "fp32+int8")]
+        return Speed(reports[0], reports[1], 1, gain if after.name == "reading" else 1.3, 1.0)
+
+    gain = 1.19
+    monkeypatch.setattr(int8, "compare_speed", compare)
+    monkeypatch.setattr(int8, "disagreeing", lambda *_: ([], []))
+    lines: list[str] = []
+    settings = replace(QUICK, any_speed=False)
+    export_int8(end_to_end, tmp_path / "p.onnx", settings, lines.append)
+    assert part_beside(tmp_path / "p.onnx", "reader").read_bytes() == part_beside(end_to_end, "reader").read_bytes()
+    assert quantised_layers(onnx.load(str(tmp_path / "p.onnx"))) > 5
+    assert any(line.startswith("reading stays in floating point: onnxruntime is 1.19 times as fast") for line in lines)
+    gain = 1.2
+    export_int8(end_to_end, tmp_path / "p.onnx", settings)
+    assert quantised_layers(onnx.load(str(part_beside(tmp_path / "p.onnx", "reader")))) > 5
+    monkeypatch.setattr(int8, "slow", lambda *_: ([], ["too slow"]))
+    with pytest.raises(WeightsError, match="with nothing in INT8 looking: too slow and reading: too slow"):
+        export_int8(end_to_end, tmp_path / "q.onnx", settings)
+    assert not list(tmp_path.glob("q*"))
+
+
+def test_reader_of_an_end_to_end_network_is_not_quantised_by_itself(end_to_end: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"end-to-end networks \(their first file\) of openplate, this file's kind is 'end-to-end-reader'"):
+        export_int8(part_beside(end_to_end, "reader"), tmp_path / "r.onnx", QUICK)

@@ -7,7 +7,8 @@ from onnx import helper, numpy_helper
 
 from openplate.engine import open_network
 from openplate.errors import WeightsError
-from openplate.export.int8 import halve_exact_weights, samples
+from openplate.export.int8 import halve_exact_weights
+from openplate.export.material import samples
 from openplate.export.quantise import floating_nodes, is_quantised, quantise, quantised_layers
 from openplate.export.simplify import simplify
 from tests.export.conftest import Exported

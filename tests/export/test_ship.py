@@ -8,7 +8,7 @@ import pytest
 
 from openplate import pipeline, weights
 from openplate.charset import CHARACTERS
-from openplate.end_to_end import reader_beside
+from openplate.end_to_end import PARTS, part_beside
 from openplate.engine import open_joint_network, open_network
 from openplate.errors import FormatError, WeightsError
 from openplate.export import ship
@@ -128,30 +128,33 @@ def test_shipped_networks_get_checksums_and_reference_outputs(
         ship_network(exported[kind].target)
     assert ship_network(end_to_end) == tmp_path / "end-to-end.onnx"
     assert "secret" not in open_network(tmp_path / "end-to-end.onnx").metadata["openplate.training"]
-    assert (tmp_path / "end-to-end-reader.onnx").read_bytes() == reader_beside(end_to_end).read_bytes()
+    for part in PARTS:
+        assert (tmp_path / f"end-to-end-{part}.onnx").read_bytes() == part_beside(end_to_end, part).read_bytes()
     assert weights.verify() == []
     networks = {name: open_tested(name, precision="fp32") for name in weights.NETWORKS}
     assert [(row.network, row.passed, row.agreement) for row in selftest(networks)] == [(name, True, 1.0) for name in weights.NETWORKS]
 
 
-def test_end_to_end_network_is_not_shipped_without_its_second_file(end_to_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_to_end_network_is_not_shipped_without_its_other_files(end_to_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "FOLDER", tmp_path / "weights")
     (tmp_path / "weights").mkdir()
     shutil.copyfile(end_to_end, tmp_path / "plates.onnx")
+    shutil.copyfile(part_beside(end_to_end, "straightener"), tmp_path / "plates-straightener.onnx")
     with pytest.raises(WeightsError, match=r"plates-reader\.onnx: expected a network"):
         ship_network(tmp_path / "plates.onnx")
     assert not list((tmp_path / "weights").iterdir())
 
 
 @pytest.mark.usefixtures("few_formats")
-def test_end_to_end_network_is_calibrated_in_its_second_file(end_to_end: Path, tmp_path: Path) -> None:
+def test_end_to_end_network_is_calibrated_in_its_reader(end_to_end: Path, tmp_path: Path) -> None:
     path = tmp_path / "plates.onnx"
     shutil.copyfile(end_to_end, path)
-    shutil.copyfile(reader_beside(end_to_end), reader_beside(path))
+    for part in PARTS:
+        shutil.copyfile(part_beside(end_to_end, part), part_beside(path, part))
     mapping = calibrate_reader(path, crops=6)
     assert mapping.readings == 6
     assert path.read_bytes() == end_to_end.read_bytes()
-    assert open_joint_network(reader_beside(path), 6).metadata["openplate.slope"] == f"{mapping.a:.6f}"
+    assert open_joint_network(part_beside(path, "reader"), 4).metadata["openplate.slope"] == f"{mapping.a:.6f}"
 
 
 def test_file_of_another_kind_is_not_shipped(exported: dict[str, Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

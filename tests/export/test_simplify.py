@@ -67,6 +67,22 @@ def test_number_that_is_the_same_for_every_input_becomes_a_constant(tmp_path: Pa
     assert run(simple, tmp_path / "s.onnx", SAMPLES[1]).tolist() == SAMPLES[1][:, :3].tolist()
 
 
+def test_reshape_beside_a_number_that_is_always_the_same_has_a_constant_size(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "zero"], ["n"]),
+        helper.make_node("Gather", ["shape", "one"], ["columns"]),
+        helper.make_node("Div", ["columns", "two"], ["half"]),
+        helper.make_node("Concat", ["n", "two", "half"], ["size"], axis=0),
+        helper.make_node("Slice", ["x", "zero", "columns", "one"], ["sliced"]),
+        helper.make_node("Reshape", ["sliced", "size"], ["y"]),
+    ]
+    given = model(nodes, {"zero": np.array([0]), "one": np.array([1]), "two": np.array([2])})
+    simple = simplify(given, SAMPLES)
+    assert kinds(simple) == ["Slice", "Reshape"]
+    assert np.array_equal(run(simple, tmp_path / "s.onnx", SAMPLES[1]), SAMPLES[1].reshape(-1, 2, 3))
+
+
 def test_number_that_differs_between_inputs_stays_computed(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
@@ -122,6 +138,7 @@ def test_exported_network_computes_the_same_from_fewer_nodes(kind: str, exported
     given = onnx.load(str(exported[kind].target))
     simple = simplify(given, samples)
     assert len(simple.graph.node) < len(given.graph.node)
+    assert "Shape" not in kinds(simple) or kind == "detector"
     onnx.save(simple, str(tmp_path / "s.onnx"))
     other = rng.integers(0, 256, (4, 256, 64, 3) if kind == "detector" else (5, *shapes[kind][0][1:]), np.uint8)
     for engine in ("onnxruntime", "openvino"):

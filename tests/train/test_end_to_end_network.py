@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from openplate.end_to_end import GRIDS
 from openplate.errors import ConfigError
 from openplate.geometry import box_to_quad
 from openplate.rectify import MARGIN_X, MARGIN_Y, rectify
@@ -13,8 +14,6 @@ from openplate.straighten import apply_offsets
 from openplate.train.networks.end_to_end import (
     ASPECTS,
     BACKBONES,
-    COARSE,
-    FINE,
     Choice,
     EndToEnd,
     correct_quads,
@@ -26,6 +25,7 @@ from openplate.train.networks.end_to_end import (
 
 FEW = (8, 16, 32, 32, 16)
 TILTED = np.array([[40, 30], [150, 62], [140, 98], [36, 58]], np.float32)
+FINE, COARSE = GRIDS[0], GRIDS[1]
 UPRIGHT = box_to_quad(10, 20, 58, 32)
 
 

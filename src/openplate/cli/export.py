@@ -13,8 +13,10 @@ from openplate.errors import WeightsError
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False), metavar="CHECKPOINT|MODEL.onnx")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; default: the checkpoint's name with .onnx.")
-@click.option("--int8", is_flag=True, help="Readers and detectors: write NAME.int8.onnx too, calibrated, measured, and held to limits.")
-@click.option("--drawn", type=click.IntRange(min=1), help="--int8: drawn crops (scenes) that measure it. Default: 20000 (detectors: 400).")
+@click.option(
+    "--int8", is_flag=True, help="Readers, detectors, end-to-end networks: write NAME.int8.onnx too, calibrated, measured, and held to limits."
+)
+@click.option("--drawn", type=click.IntRange(min=1), help="--int8: drawn crops (scenes) that measure it. Default: 20000 (all but readers: 400).")
 @click.option(
     "--data",
     multiple=True,
@@ -52,7 +54,7 @@ def export(
 ) -> None:
     """Write CHECKPOINT as .onnx and check it against PyTorch on both engines; a difference is an error.
 
-    An end-to-end network becomes two files, NAME.onnx and NAME-reader.onnx, which belong together.
+    An end-to-end network becomes three files, NAME.onnx, NAME-straightener.onnx and NAME-reader.onnx, which belong together.
 
     With --int8 a second file has INT8 layers. It is measured first: where it reads worse than allowed, or is not as much faster as it has to be,
     nothing is written. Takes a MODEL.onnx too, of which only the INT8 file is written, or which --ship takes as it is.
@@ -90,8 +92,8 @@ def export(
 
     target = out or checkpoint.with_suffix(".onnx")
     kind = load_checkpoint(checkpoint)["kind"]
-    if int8 and kind not in ("reader", "detector"):
-        raise WeightsError(f"{checkpoint}: INT8 is for readers and detectors, this is a checkpoint of kind {kind!r}")
+    if int8 and kind == "straightener":
+        raise WeightsError(f"{checkpoint}: INT8 is for readers, detectors and end-to-end networks, this is a checkpoint of kind {kind!r}")
     write = export_end_to_end if kind == "end-to-end" else export_checkpoint
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
@@ -108,8 +110,8 @@ def export(
             _write_int8(written, quantised, drawn, data, formats, any_speed, photos)
             if calibrate:
                 _calibrate(quantised, photos, formats)
-            written.replace(target)
-            quantised.replace(target.with_suffix(".int8.onnx"))
+            for file in Path(folder).iterdir():
+                file.replace(target.parent / file.name)
     if ship:
         target = ship_network(target)
     click.echo(target)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from openplate.detect.decode import decode_detections, place_corners, suppress
 from openplate.engine import Network, open_network
@@ -24,10 +26,23 @@ CLOSE = 0.1
 """The second look is for plates at least this wide, as a part of the first look's longer side; smaller ones are the first one's to judge."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a detector saw in an image.
+
+    `candidates` are what may be plates, the most confident first: those that count and fainter ones. A network that reads in its own features gives those
+    of its first look too, `(C, h, w) float32` each, which cover `features_px` (width, height) of the image's px.
+    """
+
+    candidates: list[Detection]
+    features: tuple[NDArray[np.float32], ...] = ()
+    features_px: tuple[float, float] = (0.0, 0.0)
+
+
 class Detects(Protocol):
     """A detector: one image in, its detections out, the most confident first.
 
-    A detection at least as confident as `threshold` counts; `candidates` are these and fainter ones, of which a reading has to say whether they are plates.
+    A detection at least as confident as `threshold` counts; `see` gives fainter ones too, of which a reading has to say whether they are plates.
     """
 
     report: EngineReport
@@ -35,7 +50,7 @@ class Detects(Protocol):
 
     def __call__(self, image: Image) -> list[Detection]: ...
 
-    def candidates(self, image: Image) -> list[Detection]: ...
+    def see(self, image: Image) -> Seen: ...
 
 
 class Detector:
@@ -48,9 +63,10 @@ class Detector:
         precision: see `engine`.
         threads: see `engine`.
         network: the file when it is open already.
+        kind: what the file has to be; "end-to-end" gives features beside its detections.
 
     Raises:
-        WeightsError: the file is not a detector of this project.
+        WeightsError: the file is not a detector of this project, or not of that kind.
         EngineError: the engine, device or precision is not available.
     """
 
@@ -62,13 +78,16 @@ class Detector:
         precision: str = "auto",
         threads: int = 1,
         network: Network | None = None,
+        kind: str = "detector",
     ) -> None:
         self._network = network or open_network(path, engine=engine, device=device, precision=precision, threads=threads)
-        metadata = self._network.metadata
-        if metadata.get("openplate.kind") != "detector":
-            kind = metadata.get("openplate.kind")
-            advice = "; read with --model end-to-end" if kind == "end-to-end" else ""
-            raise WeightsError(f"{path}: expected a detector of openplate, got kind {kind!r}{advice}")
+        self.metadata = metadata = self._network.metadata
+        found = metadata.get("openplate.kind")
+        if found != kind:
+            advice = "; read with --model end-to-end" if found == "end-to-end" else ""
+            raise WeightsError(
+                f"{path}: expected {'a detector' if kind == 'detector' else 'an ' + kind + ' network'} of openplate, got kind {found!r}{advice}"
+            )
         self.report = self._network.report
         self._side = int(metadata["openplate.side"])
         self.threshold = float(metadata["openplate.threshold"])
@@ -76,29 +95,37 @@ class Detector:
         # Files without strides give corners in px; placing all 11,475 rows of a photo in the network took 1.2 ms of 28.
         self._strides = tuple(int(stride) for stride in metadata.get("openplate.strides", "").split())
         self._reach = float(metadata.get("openplate.reach", 1))
+        self._looks_once = metadata.get("openplate.scaling") == "side"
 
     def __call__(self, image: Image) -> list[Detection]:
         """The plates of one image `(H, W, 3) uint8 RGB`, quads in its px, the most confident first."""
-        return [d for d in self.candidates(image) if d.confidence >= self.threshold]
+        return [d for d in self.see(image).candidates if d.confidence >= self.threshold]
 
-    def candidates(self, image: Image) -> list[Detection]:
-        """What may be plates in one image, those that are and fainter ones, the most confident first."""
-        scale = detection_scale(image.shape[1], image.shape[0], self._side)
-        detections = self._look(image, scale)
-        if any(d.confidence >= SURE for d in detections):
-            return detections
-        least = CLOSE * max(image.shape[:2])
-        detections += [d for d in self._look(image, FARTHER * scale) if quad_size(d.quad)[0] >= least]
-        detections.sort(key=lambda d: -d.confidence)
-        boxes = np.array([quad_to_box(d.quad) for d in detections], np.float32).reshape(-1, 4)
-        return [detections[i] for i in suppress(boxes)]
+    def see(self, image: Image) -> Seen:
+        """What may be plates in one image, and the network's features where it gives them."""
+        height, width = image.shape[:2]
+        # SSD's 300 px are the longer side whatever the image, and it has no levels to spare for a second look.
+        scale = self._side / max(width, height) if self._looks_once else detection_scale(width, height, self._side)
+        detections, features, covered = self._look(image, scale)
+        if not self._looks_once and not any(d.confidence >= SURE for d in detections):
+            least = CLOSE * max(width, height)
+            detections += [d for d in self._look(image, FARTHER * scale)[0] if quad_size(d.quad)[0] >= least]
+            detections.sort(key=lambda d: -d.confidence)
+            boxes = np.array([quad_to_box(d.quad) for d in detections], np.float32).reshape(-1, 4)
+            detections = [detections[i] for i in suppress(boxes)]
+        return Seen(detections, features, covered)
 
-    def _look(self, image: Image, scale: float) -> list[Detection]:
+    def _look(self, image: Image, scale: float) -> tuple[list[Detection], tuple[NDArray[np.float32], ...], tuple[float, float]]:
+        height, width = image.shape[:2]
         prepared = prepare(image, scale)
-        output = self._network(prepared[None])[0][0]
+        output, *maps = self._network(prepared[None])
+        rows = output[0]
         if self._strides:
-            output = place_corners(output, (prepared.shape[0], prepared.shape[1]), self._strides, self._reach, self._faint)
-        return [Detection(np.asarray(d.quad / scale, dtype=np.float32), d.confidence) for d in decode_detections(output, self._faint)]
+            rows = place_corners(rows, (prepared.shape[0], prepared.shape[1]), self._strides, self._reach, self._faint)
+        detections = [Detection(np.asarray(d.quad / scale, dtype=np.float32), d.confidence) for d in decode_detections(rows, self._faint)]
+        # The image's sides were rounded to whole pixels, each by itself, before the grey was added.
+        sides = (prepared.shape[1] * width / max(1, round(width * scale)), prepared.shape[0] * height / max(1, round(height * scale)))
+        return detections, tuple(features[0] for features in maps), sides
 
 
 def detection_scale(width: int, height: int, side: int) -> float:

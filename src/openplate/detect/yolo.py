@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from openplate.detect.contour import find_corners, order_corners
 from openplate.detect.decode import suppress
-from openplate.detect.detector import GREY
+from openplate.detect.detector import GREY, Seen
 from openplate.engine import Network
 from openplate.errors import WeightsError
 from openplate.geometry import box_to_quad, quad_area
@@ -84,9 +84,9 @@ class YoloDetector:
         self._layout = read_layout(path, self._probe(path), metadata)
         self.report: EngineReport = network.report
 
-    def candidates(self, image: Image) -> list[Detection]:
+    def see(self, image: Image) -> Seen:
         """The plates of one image: fainter ones are not kept."""
-        return self(image)
+        return Seen(self(image))
 
     def __call__(self, image: Image) -> list[Detection]:
         """The plates of one image `(H, W, 3) uint8 RGB`, quads in its px, the most confident first."""

@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 from openplate.dataset import Dataset
 from openplate.detect.detector import Detector
 from openplate.detect.open import open_detector
-from openplate.engine import open_network
+from openplate.engine import open_joint_network, open_network
 from openplate.evaluate.metrics import match, overlaps
 from openplate.evaluate.run import evaluate
-from openplate.evaluate.summary import FOUND_IOU, ImageOutcome
+from openplate.evaluate.summary import FOUND_IOU, READ_IOU, ImageOutcome
 from openplate.formats import Format
 from openplate.geometry import quad_size
 from openplate.pipeline import Options, Pipeline
 from openplate.read.reader import Reader
 from openplate.synthesize.crops import LabelledCrop
-from openplate.types import Detection, EngineReport, Image, Quad
+from openplate.synthesize.scenes import ScenePlate
+from openplate.types import Detection, EngineReport, Frame, Image, Quad
 
-Kind = Literal["reader", "detector"]
+Kind = Literal["reader", "detector", "end-to-end"]
 Run = tuple[Path, str]
 """A file and the engine that runs it."""
 BATCH = 32
@@ -169,14 +170,52 @@ def compare_detections(
     return [judge.agreement() for judge in judges]
 
 
+def compare_whole(
+    before: Path,
+    after: Sequence[Run],
+    scenes: Iterable[tuple[Image, Sequence[ScenePlate]]],
+    advance: Callable[[int], None],
+    formats: Sequence[Path] = (),
+) -> list[Agreement]:
+    """End-to-end networks on the same scenes: one agreement over the plates with a text for each of `after`; right is the exact text, given where the plate is.
+
+    `before` computes in fp32 on ONNX Runtime, `after` as its engine runs it by default. `advance` is told how many scenes were done.
+    """
+    folders = tuple(str(folder) for folder in formats)
+    reference = Pipeline(Options(model="end-to-end", detector=before, engine="onnxruntime", precision="fp32", formats=folders))
+    pipelines = [Pipeline(Options(model="end-to-end", detector=path, engine=engine, formats=folders)) for path, engine in after]
+    judges = [_Judge("drawn scenes", pipeline.engine) for pipeline in pipelines]
+    for image, drawn in scenes:
+        plates = [plate for plate in drawn if plate.text]
+        expected = _texts(reference, image, plates)
+        for pipeline, judge in zip(pipelines, judges, strict=True):
+            for plate, one, other in zip(plates, expected, _texts(pipeline, image, plates), strict=True):
+                judge.add(one == other, one == plate.text, other == plate.text)
+        advance(1)
+    return [judge.agreement() for judge in judges]
+
+
+def _texts(pipeline: Pipeline, image: Image, plates: Sequence[ScenePlate]) -> list[str | None]:
+    """For each drawn plate the text that was given where it is."""
+    found = [plate for plate in pipeline.read_frame(Frame(image, "")).plates if plate.text]
+    texts: list[str | None] = [None] * len(plates)
+    places = overlaps([plate.detection.quad for plate in found], [plate.quad for plate in plates])
+    for plate, label in zip(found, match(places, READ_IOU), strict=True):
+        if label is not None:
+            texts[label] = plate.text
+    return texts
+
+
 def compare_on_data(
     kind: Kind, before: Path, after: Path, engines: Sequence[str], datasets: Sequence[Dataset], formats: Sequence[Path] = ()
 ) -> list[Agreement]:
     """Both files in the whole pipeline on labelled data sets, all together, everything else alike: one agreement an engine.
 
-    Readers read the labelled quads, detectors look for them, as `openplate evaluate --part` does. `before` computes in fp32, `after` as the engine runs
-    it by default, and so do the other networks beside either.
+    Readers read the labelled quads, detectors look for them, as `openplate evaluate --part` does; end-to-end networks find and read. `before` computes in
+    fp32, `after` as the engine runs it by default, and so do the other networks beside either.
     """
+    if kind == "end-to-end":
+        return [_compare_whole_on_data(before, after, engine, datasets, formats) for engine in engines]
     agreements = []
     for engine in engines:
         outcomes = []
@@ -195,22 +234,40 @@ def compare_on_data(
     return agreements
 
 
-def compare_speed(before: Path, after: Path, engine: str, batch: NDArray[Any], *, precision: str = "fp32", runs: int = 40) -> Speed:
-    """Both files on one engine and one thread, in turns; `before` in `precision`, `after` as the engine runs it by default.
+def _compare_whole_on_data(before: Path, after: Path, engine: str, datasets: Sequence[Dataset], formats: Sequence[Path]) -> Agreement:
+    """End-to-end networks on labelled photos; images that are plates, where there is nothing to find, are left out."""
+    options = Options(engine=engine, model="end-to-end", formats=tuple(str(folder) for folder in formats))
+    pipelines = [Pipeline(replace(options, detector=before, precision="fp32")), Pipeline(replace(options, detector=after))]
+    outcomes = [[image for dataset in datasets for image in evaluate(pipeline, dataset).images] for pipeline in pipelines]
+    judge = _Judge(DATA_SETS, pipelines[1].engine)
+    for pair in zip(*outcomes, strict=True):
+        for one, other in zip(*(image.plates for image in pair), strict=True):
+            if one.kind is not None and other.kind is not None:
+                texts = [plate.plate.text if plate.plate else None for plate in (one, other)]
+                judge.add(texts[0] == texts[1], one.kind == "exact", other.kind == "exact")
+    first, second = (sum(map(_unmatched, images)) for images in outcomes)
+    return replace(judge.agreement(), unmatched_before=first, unmatched_after=second)
+
+
+def compare_speed(
+    before: Path, after: Path, engine: str, batch: NDArray[Any], *others: NDArray[Any], precision: str = "fp32", runs: int = 40
+) -> Speed:
+    """Both files on one engine and one thread, in turns; `before` in `precision`, `after` as the engine runs it by default. `others` are further inputs.
 
     The fastest run of each counts: whatever else the machine does only ever makes a run slower (as in Python's `timeit`). The processor's time is
     measured where the system tells it finely enough: on a busy machine no run may pass without a pause.
     """
     clock = time.process_time if time.get_clock_info("process_time").resolution <= FINE_S else time.perf_counter
-    networks = [open_network(before, engine=engine, precision=precision), open_network(after, engine=engine)]
+    inputs = (batch, *others)
+    networks = [open_joint_network(before, len(inputs), engine=engine, precision=precision), open_joint_network(after, len(inputs), engine=engine)]
     for network in networks:
-        network(batch)
-        network(batch)
+        network(*inputs)
+        network(*inputs)
     times: list[list[float]] = [[], []]
     for _ in range(runs):
         for network, kept in zip(networks, times, strict=True):
             start = clock()
-            network(batch)
+            network(*inputs)
             kept.append(1000 * (clock() - start) / len(batch))
     return Speed(networks[0].report, networks[1].report, len(batch), min(times[0]), min(times[1]))
 

@@ -1,4 +1,4 @@
-"""A reader or detector (.onnx) in; its INT8 file out, if that is nearly as right and much faster. Otherwise an error that says why, and no file.
+"""A reader, detector or end-to-end network (.onnx) in; its INT8 file out, if that is nearly as right and much faster. Otherwise an error that says why, and no file.
 
 Calibration and measuring use drawn plates of seeds that neither training nor each other use.
 """
@@ -6,13 +6,13 @@ Calibration and measuring use drawn plates of seeds that neither training nor ea
 from __future__ import annotations
 
 import json
-import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,30 +24,32 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from openplate.charset import CHARACTERS
 from openplate.dataset import Dataset, load_dataset
-from openplate.detect.detector import detection_scale, prepare
-from openplate.engine import engine_version, open_network
+from openplate.detect.detector import Detector
+from openplate.end_to_end import PARTS, part_beside
+from openplate.engine import engine_version, open_joint_network, open_network
 from openplate.errors import ConfigError, SourceError, WeightsError
-from openplate.export.agreement import DATA_SETS, Agreement, Kind, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
+from openplate.export.agreement import (
+    DATA_SETS,
+    Agreement,
+    Kind,
+    Speed,
+    compare_detections,
+    compare_on_data,
+    compare_readings,
+    compare_speed,
+    compare_whole,
+)
+from openplate.export.material import CALIBRATION_SEED, DIFFICULTY, MEASURING_SEED, draw_inputs, draw_scenes, draw_views, noise_views, samples
 from openplate.export.onnx import training_formats, write_metadata
 from openplate.export.quantise import is_quantised, quantise, quantised_layers
-from openplate.export.simplify import simplify
+from openplate.export.simplify import Inputs, simplify
 from openplate.formats import Format, load_formats
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH
 from openplate.synthesize.crops import Material, mix_crops
-from openplate.synthesize.photos import Photo, load_patches, load_photos
-from openplate.synthesize.scenes import draw_scene, draw_window
-from openplate.types import Image, Quad
 from openplate.weights import sha256
 
 ENGINES = ("onnxruntime", "openvino")
 """Both are needed: the file has to hold on either."""
-CALIBRATION_SEED = 1_978_000_001
-MEASURING_SEED = 1_979_000_001
-"""Training seeds its drawings from `seed · 1,000,003 + shard`; these lie far from all of them, and from those that fit the confidence."""
-DIFFICULTY = 0.85
-"""Where the reader's training ends."""
-SCENE_PX = (1280, 720)
-WINDOW_PX = 384
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +74,28 @@ class Limits:
 LIMITS: dict[Kind, Limits] = {
     "reader": Limits(points=0.05, plates=2, batch=8, precision="fp32", onnxruntime=2.0, openvino=4.0, drawn=20_000),
     "detector": Limits(points=0.5, plates=2, batch=1, precision="auto", onnxruntime=1.5, openvino=1.2, drawn=400, unmatched=5),
+    "end-to-end": Limits(points=0.5, plates=2, batch=1, precision="auto", onnxruntime=1.2, openvino=1.2, drawn=400, unmatched=5),
 }
-"""A reader is measured against fp32. A detector has no such rule: its INT8 file has to be worth having beside bf16, where the processor has that."""
+"""A reader is measured against fp32. The others have no such rule: an INT8 file has to be worth having beside bf16, where the processor has that."""
 
 
-KEEP: dict[Kind, tuple[int, ...]] = {"reader": (1, 2, 3), "detector": (0, 1, 2, 3)}
-"""A detector's first convolution is a tenth of its work, and sees bytes, which 8 bits hold exactly. A reader's is small, and sees standardised crops."""
+SPEED_SHAPES: dict[Kind, tuple[int, ...]] = {
+    "reader": (1, CROP_HEIGHT, CROP_WIDTH),
+    "detector": (1, 576, 960, 3),
+    "end-to-end": (1, 576, 960, 3),
+}
+"""What speed is measured on: one crop, one photo."""
+KEEP: dict[Kind, tuple[int, ...]] = {"reader": (1, 2, 3), "detector": (0, 1, 2, 3), "end-to-end": (0, 1)}
+"""How many of the first convolutions stay floating point, in turn; of an end-to-end network for looking, and for reading. A detector's first convolution is
+a tenth of its work, and sees bytes, which 8 bits hold exactly. A reader's is small, and sees standardised crops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to make and measure an INT8 file.
 
-    `keep` are numbers of convolutions at the beginning that stay floating point: each is tried, the first that holds is taken (None: as in `KEEP`).
+    `keep` are numbers of convolutions at the beginning that stay floating point: each is tried, the first that holds is taken (None: as in `KEEP`; of an
+    end-to-end network only the first counts).
     `calibration` inputs set the scales, `drawn` crops or scenes measure (None: 20,000 crops, 400 scenes; fewer are remarked on); `photos` are data sets
     whose training part the calibration uses too, `data` are other labelled sets to measure on (none are remarked on); `formats` are folders with further
     format files. With `any_speed` a file that is too slow here is written all the same: for export on another processor than the one it will run on.
@@ -121,11 +132,14 @@ class Report:
 def export_int8(source: Path, target: Path, settings: Settings = Settings(), say: Callable[[str], None] = lambda _: None) -> Report:
     """Writes `target` (atomically) from the floating point file `source`, which keeps its metadata and gets `precision` and `int8`.
 
+    Of an end-to-end network `source` and `target` are the first files. A file of it that would gain too little stays in floating point, as its straightener
+    always does; where looking loses too much, reading alone becomes INT8.
+
     `say` is told each figure as soon as it is known, and each remark at the end; bars on stderr show how far long steps are.
 
     Raises:
         ConfigError: a data set is to calibrate and to measure, see `check_apart`.
-        WeightsError: `source` is no reader or detector of this project in floating point; or no INT8 file holds the limits: nothing is written then.
+        WeightsError: `source` is no reader, detector or end-to-end network of this project in floating point; or no INT8 file holds the limits: nothing is written then.
         EngineError: one of the two engines is not installed.
         FormatError: the file was trained on countries that are not known; name the folder of their formats.
     """
@@ -138,32 +152,27 @@ def export_int8(source: Path, target: Path, settings: Settings = Settings(), say
         raise WeightsError(f"{source}: expected a floating point network, this one is quantised already")
     known = load_formats(*(str(folder) for folder in settings.formats))
     drawn = training_formats(source, known)
-    simple = simplify(model, samples(kind))
-    characters = open_network(source, engine="onnxruntime").metadata.get("openplate.characters", CHARACTERS)
-    batches = draw_batches(kind, drawn, settings, characters)
+    attempts = _attempt_whole(source, drawn, settings, say) if kind == "end-to-end" else _attempt(kind, source, drawn, settings, say)
     faults = []
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         partial = Path(folder) / target.name
-        for keep in KEEP[kind] if settings.keep is None else settings.keep:
-            say(f"quantising; {keep} of the first convolutions stay{'s' if keep == 1 else ''} floating point")
-            quantised = halve_exact_weights(quantise(simple, batches, keep, fast=kind == "detector"))
-            onnx.save(quantised, str(partial))
-            layers = quantised_layers(quantised)
-            say(f"INT8 with {layers} layers")
-            speeds, found = slow(kind, source, partial, settings, say)
+        for attempt in attempts:
+            layers, speeds, found = attempt.write(partial)
             agreements: list[Agreement] = []
             if not found:
                 agreements, found = disagreeing(kind, source, partial, known, drawn, settings, say)
             if not found:
                 remarks = unmeasured(kind, settings, agreements)
-                report = Report(keep, layers, source.stat().st_size, partial.stat().st_size, tuple(speeds), tuple(agreements), remarks)
+                before, after = (sum(file.stat().st_size for file in files_of(kind, path)) for path in (source, partial))
+                report = Report(attempt.kept, layers, before, after, tuple(speeds), tuple(agreements), remarks)
                 for remark in remarks:
                     say(remark)
                 write_metadata(partial, {"precision": "int8", "int8": summary(report, settings)})
-                partial.replace(target)
+                for file, wanted in reversed(list(zip(files_of(kind, partial), files_of(kind, target), strict=True))):
+                    file.replace(wanted)
                 return report
-            faults.append(f"with {keep} convolution{'' if keep == 1 else 's'} in floating point {' and '.join(found)}")
+            faults.append(f"{attempt.name} {' and '.join(found)}")
     raise WeightsError(f"{target}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
 
 
@@ -212,62 +221,106 @@ def unmeasured(kind: Kind, settings: Settings, agreements: Sequence[Agreement]) 
 
 
 def read_kind(source: Path) -> Kind:
-    """Whether a file is a reader or a detector.
+    """Whether a file is a reader, a detector, or the first one of an end-to-end network.
 
     Raises:
-        WeightsError: it is neither.
+        WeightsError: it is none of these.
     """
-    kind = open_network(source, engine="onnxruntime").metadata.get("openplate.kind")
-    if kind not in ("reader", "detector"):
-        raise WeightsError(f"{source}: INT8 is for readers and detectors of openplate, this file's kind is {kind!r}")
+    kind = open_joint_network(source, None, engine="onnxruntime").metadata.get("openplate.kind")
+    if kind not in ("reader", "detector", "end-to-end"):
+        raise WeightsError(
+            f"{source}: INT8 is for readers, detectors and end-to-end networks (their first file) of openplate, this file's kind is {kind!r}"
+        )
     return cast(Kind, kind)
 
 
-def samples(kind: Kind) -> list[NDArray[np.uint8]]:
-    """Two inputs that differ in every free axis."""
-    noise = np.random.default_rng(0)
-    shapes = [(2, CROP_HEIGHT, CROP_WIDTH), (3, CROP_HEIGHT, CROP_WIDTH)] if kind == "reader" else [(1, 128, 192, 3), (2, 192, 320, 3)]
-    return [noise.integers(0, 256, shape, np.uint8) for shape in shapes]
+def files_of(kind: Kind, path: Path) -> list[Path]:
+    """All files of a network, its first one first."""
+    return [path, *(part_beside(path, part) for part in PARTS)] if kind == "end-to-end" else [path]
 
 
-def draw_batches(kind: Kind, formats: Sequence[Format], settings: Settings, characters: str = CHARACTERS) -> list[NDArray[np.uint8]]:
-    """Inputs to calibrate on, one at a time as the pipeline runs them: what training draws, with its photos' training part; `characters` are a reader's."""
-    photos = list(settings.photos)
-    patches = load_patches(photos, held_out=False, characters=characters) if kind == "reader" else []
-    whole = load_photos(photos, held_out=False)
-    with click.progressbar(length=settings.calibration, label="drawing what calibrates", file=sys.stderr, show_pos=True) as bar:
-        batches: list[NDArray[np.uint8]] = []
-        inputs = _reader_inputs(formats, Material(tuple(patches), tuple(whole))) if kind == "reader" else _detector_inputs(formats, whole)
-        for image in islice(inputs, settings.calibration):
-            batches.append(image[None])
-            bar.update(1)
-    return batches
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to make INT8 of a network, in words, with so many first convolutions `kept`; `write` makes its files, and tells their INT8 layers, how fast
+    they are, and where that is less than it has to be."""
+
+    name: str
+    kept: int
+    write: Callable[[Path], tuple[int, list[Speed], list[str]]]
 
 
-def _reader_inputs(formats: Sequence[Format], material: Material) -> Iterator[NDArray[np.uint8]]:
-    for entry in mix_crops(formats, material, CALIBRATION_SEED, DIFFICULTY, views=1):
-        yield entry.crop
+def _attempt(kind: Kind, source: Path, drawn: Sequence[Format], settings: Settings, say: Callable[[str], None]) -> Iterator[Attempt]:
+    """More and more of the first convolutions of a network of one file in floating point."""
+    simple = simplify(onnx.load(str(source)), samples(kind))
+    characters = open_network(source, engine="onnxruntime").metadata.get("openplate.characters", CHARACTERS)
+    inputs = draw_inputs(kind, drawn, settings.calibration, settings.photos, characters)
+    for keep in KEEP[kind] if settings.keep is None else settings.keep:
+
+        def write(partial: Path, keep: int = keep) -> tuple[int, list[Speed], list[str]]:
+            say(f"quantising; {keep} of the first convolutions stay{'s' if keep == 1 else ''} floating point")
+            layers = _write_quantised(simple, inputs, keep, partial, fast=kind == "detector")
+            say(f"INT8 with {layers} layers")
+            speeds, faults = slow(kind, source, partial, settings, say)
+            return layers, speeds, faults
+
+        yield Attempt(f"with {keep} convolution{'' if keep == 1 else 's'} in floating point", keep, write)
 
 
-def _detector_inputs(formats: Sequence[Format], whole: Sequence[Photo]) -> Iterator[NDArray[np.uint8]]:
-    rng = random.Random(CALIBRATION_SEED)
-    for i in count():
-        if i % 3 == 0:
-            image, _ = draw_scene(rng.getrandbits(32), *SCENE_PX, formats)
-            yield prepare(image, detection_scale(*SCENE_PX, 960))
-        else:
-            image, _ = draw_window(whole, formats, rng, WINDOW_PX, keep_share=0.3)
-            yield image
+def _attempt_whole(source: Path, drawn: Sequence[Format], settings: Settings, say: Callable[[str], None]) -> Iterator[Attempt]:
+    """Those files of an end-to-end network that gain enough: both that may become INT8, then its reader alone, which can lose no plate before it is read."""
+    reader = part_beside(source, "reader")
+    models = [onnx.load(str(path)) for path in (source, reader)]
+    shapes = [[d.dim_value for d in taken.type.tensor_type.shape.dim][1:] for taken in models[1].graph.input][1:]
+    pictures = draw_inputs("end-to-end", drawn, settings.calibration, settings.photos)
+    views = draw_views(Detector(source, kind="end-to-end"), drawn, settings.calibration, settings.photos)
+    noise = np.random.default_rng(0).integers(0, 256, SPEED_SHAPES["end-to-end"], np.uint8)
+    parts: list[tuple[str, Path, ModelProto, Sequence[Inputs], tuple[NDArray[Any], ...]]] = [
+        ("looking", source, simplify(models[0], samples("end-to-end")), pictures, (noise,)),
+        ("reading", reader, simplify(models[1], [noise_views(n, shapes) for n in (2, 3)]), views, noise_views(1, shapes)),
+    ]
+    keeps = KEEP["end-to-end"] if settings.keep is None else settings.keep[:1] * len(parts)
+    with tempfile.TemporaryDirectory() as folder:
+        gains: dict[str, tuple[int, list[Speed]]] = {}
+        faults: list[str] = []
+        for (name, before, simple, inputs, given), keep in zip(parts, keeps, strict=True):
+            say(f"quantising what is for {name}")
+            layers = _write_quantised(simple, inputs, keep, Path(folder) / name, fast=True)
+            speeds, found = slow("end-to-end", before, Path(folder) / name, settings, lambda line, name=name: say(f"{name}: {line}"), given)  # type: ignore[misc]
+            if found:
+                say(f"{name} stays in floating point: {' and '.join(found)}")
+                faults += [f"{name}: {fault}" for fault in found]
+            else:
+                gains[name] = layers, speeds
+        for chosen in [list(gains), ["reading"]] if len(gains) > 1 else [list(gains)]:
+
+            def write(partial: Path, chosen: Sequence[str] = chosen) -> tuple[int, list[Speed], list[str]]:
+                shutil.copyfile(part_beside(source, "straightener"), part_beside(partial, "straightener"))
+                for (name, before, *_), after in zip(parts, (partial, part_beside(partial, "reader")), strict=True):
+                    shutil.copyfile(Path(folder) / name if name in chosen else before, after)
+                    if name in chosen:
+                        write_metadata(after, {"precision": "int8"})
+                layers, speeds = sum(gains[name][0] for name in chosen), [speed for name in chosen for speed in gains[name][1]]
+                return layers, speeds, [] if chosen else faults
+
+            yield Attempt(f"with {' and '.join(chosen) or 'nothing'} in INT8", max(keeps), write)
 
 
-def slow(kind: Kind, source: Path, partial: Path, settings: Settings, say: Callable[[str], None]) -> tuple[list[Speed], list[str]]:
-    """How fast the INT8 file is on each engine, and where that is less than it has to be."""
+def _write_quantised(simple: ModelProto, inputs: Sequence[Inputs], keep: int, path: Path, *, fast: bool) -> int:
+    """Writes the INT8 file of a simplified model; how many layers are INT8."""
+    quantised = halve_exact_weights(quantise(simple, inputs, keep, fast=fast))
+    onnx.save(quantised, str(path))
+    return quantised_layers(quantised)
+
+
+def slow(
+    kind: Kind, source: Path, partial: Path, settings: Settings, say: Callable[[str], None], inputs: tuple[NDArray[Any], ...] = ()
+) -> tuple[list[Speed], list[str]]:
+    """How fast the INT8 file is on each engine, and where that is less than it has to be; on noise of the shape that the kind is measured on, or on `inputs`."""
     limits = LIMITS[kind]
-    shape = (limits.batch, CROP_HEIGHT, CROP_WIDTH) if kind == "reader" else (limits.batch, 576, 960, 3)
-    batch = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    inputs = inputs or (np.random.default_rng(0).integers(0, 256, (limits.batch, *SPEED_SHAPES[kind][1:]), np.uint8),)
     speeds, faults = [], []
     for engine, least in (("onnxruntime", limits.onnxruntime), ("openvino", limits.openvino)):
-        speed = compare_speed(source, partial, engine, batch, precision=limits.precision)
+        speed = compare_speed(source, partial, engine, *inputs, precision=limits.precision)
         say(speed.as_text())
         speeds.append(speed)
         if "int8" not in speed.after.precision.split("+"):
@@ -292,8 +345,11 @@ def disagreeing(
         if kind == "reader":
             crops = mix_crops(drawn, Material(), MEASURING_SEED, DIFFICULTY, views=1, empty_share=0.0)
             agreements = compare_readings(source, runs, islice(crops, wanted), known, bar.update)
+        elif kind == "detector":
+            scenes = ((image, [plate.quad for plate in plates]) for image, plates in draw_scenes(drawn, wanted))
+            agreements = compare_detections(source, runs, scenes, bar.update)
         else:
-            agreements = compare_detections(source, runs, draw_scenes(drawn, wanted), bar.update)
+            agreements = compare_whole(source, runs, draw_scenes(drawn, wanted), bar.update, settings.formats)
     for agreement in agreements:
         say(agreement.as_text())
     faults = [
@@ -313,14 +369,6 @@ def disagreeing(
             if a.more_unmatched > limits.unmatched
         ]
     return agreements, faults
-
-
-def draw_scenes(formats: Sequence[Format], number: int) -> Iterator[tuple[Image, list[Quad]]]:
-    """Drawn streets with the quads of their plates, of sizes from phones to dashboard cameras."""
-    rng = random.Random(MEASURING_SEED)
-    for _ in range(number):
-        image, plates = draw_scene(rng.getrandbits(32), *rng.choice(((1280, 720), (960, 540), (1920, 1080), (720, 960))), formats)
-        yield image, [plate.quad for plate in plates if not plate.ignore]
 
 
 def halve_exact_weights(model: ModelProto) -> ModelProto:

@@ -32,7 +32,7 @@ from openplate.train.networks.straightener import Straightener
 TOLERANCE = 2e-3
 
 
-class _Grey(nn.Module):
+class Grey(nn.Module):
     """uint8 `(N, H, W)` in front of a network that takes `(N, 1, H, W)` floats."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -109,7 +109,7 @@ def export_checkpoint(checkpoint: Path, target: Path, extra: dict[str, str] | No
         sample = rng.integers(0, 256, (1, 192, 256, 3), np.uint8)
         axes = {0: "n", 1: "height", 2: "width"}
     else:
-        wrapper, name = _Grey(network), "crops"
+        wrapper, name = Grey(network), "crops"
         size = (CROP_HEIGHT, CROP_WIDTH) if kind == "reader" else (HEIGHT, WIDTH)
         sample = rng.integers(0, 256, (2, *size), np.uint8)
         axes = {0: "n"}

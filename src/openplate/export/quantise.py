@@ -9,27 +9,26 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
 
 from openplate.engine import no_telemetry
 from openplate.errors import WeightsError
+from openplate.export.simplify import Inputs
 
 _DELICATE = ("Sub", "Div", "ReduceMean", "ReduceMax", "Sqrt", "Pow", "Softmax", "LogSoftmax", "GridSample", "LSTM", "GRU", "RNN", "MatMul", "Gemm")
 """Kinds of nodes that stay floating point wherever they are: standardisation, probabilities, recurrent and last layers lose most and cost least."""
 
 
-def quantise(model: ModelProto, batches: Sequence[NDArray[Any]], keep: int = 1, *, fast: bool = False) -> ModelProto:
+def quantise(model: ModelProto, batches: Sequence[Inputs], keep: int = 1, *, fast: bool = False) -> ModelProto:
     """A copy of a model whose convolutions, and what lies between them, run in INT8.
 
     Weights get a scale for each output channel, activations one for each tensor. What stands before the first convolution and behind the last one,
     recurrent layers and matrix products stay floating point.
 
     Args:
-        model: the model with one input, simplified (`openplate.export.simplify`).
+        model: the model, simplified (`openplate.export.simplify`).
         batches: what the model takes, as in training; never what measures it.
         keep: that many convolutions at the beginning stay floating point: they see the raw picture, lose most, and are small.
         fast: correct biases from each layer's own statistics instead of running the network up to it. The slow way is a little better; NNCF 3.4 cannot
@@ -39,14 +38,14 @@ def quantise(model: ModelProto, batches: Sequence[NDArray[Any]], keep: int = 1, 
         WeightsError: fewer than `keep` + 1 convolutions are there.
         ModuleNotFoundError: NNCF is not installed.
     """
-    name = model.graph.input[0].name
+    names = [taken.name for taken in model.graph.input]
     stay = floating_nodes(model.graph, keep)
     # NNCF talks on stdout; and it would send a usage event over the network where openvino_telemetry can be imported.
     with no_telemetry(), contextlib.redirect_stdout(sys.stderr):
         import nncf
 
         nncf.set_log_level(logging.ERROR)
-        dataset = nncf.Dataset(list(batches), lambda batch: {name: batch})
+        dataset = nncf.Dataset(list(batches), lambda given: dict(zip(names, given if isinstance(given, tuple) else (given,), strict=True)))
         quantised: ModelProto = nncf.quantize(
             model,
             dataset,

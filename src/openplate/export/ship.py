@@ -13,7 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.end_to_end import EndToEnd, OnePass, reader_beside
+from openplate.end_to_end import PARTS, open_end_to_end, part_beside
 from openplate.engine import open_network
 from openplate.errors import WeightsError
 from openplate.evaluate.calibrate import Mapping, fit_calibration
@@ -38,7 +38,7 @@ def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIB
     that training leaves out. Each is read as the pipeline reads: from a quad like a detector's, straightened, with further looks where the first is
     not sure; over all formats of the package and of the folders `formats`.
 
-    Of an end-to-end network `path` is the first file; the confidence is stored in its second one.
+    Of an end-to-end network `path` is the first file; the confidence is stored in that of its reader.
 
     Raises:
         WeightsError: the file is not a reader.
@@ -48,8 +48,8 @@ def calibrate_reader(path: Path, photos: Sequence[Path] = (), crops: int = CALIB
     known = load_formats(*folders)
     # What is no reader, or one of unknown formats, is refused before its file is changed.
     whole = open_network(path, engine="onnxruntime").metadata.get("openplate.kind") == "end-to-end"
-    target = reader_beside(path) if whole else path
-    characters = (OnePass(path, known) if whole else Reader(path, known)).decoder.charset.characters
+    target = part_beside(path, "reader") if whole else path
+    characters = (open_end_to_end(path, known).reader if whole else Reader(path, known)).decoder.charset.characters
     trained = training_formats(path, known)
     write_metadata(target, {"slope": "1", "offset": "0"})
     pipeline = Pipeline(Options(model="end-to-end", detector=path, formats=folders) if whole else Options(reader=path, formats=folders))
@@ -80,15 +80,16 @@ def ship_network(path: Path) -> Path:
     """Copies a network to the package's weights, and renews the checksums and the reference outputs of the self-test.
 
     Raises:
-        WeightsError: the file is no network of this project, or one of the others is missing; of an end-to-end network, its second file.
+        WeightsError: the file is no network of this project, or one of the others is missing; of an end-to-end network, another of its files.
     """
     kind = open_network(path, precision="fp32").metadata.get("openplate.kind", "")
     if kind not in NETWORKS:
         raise WeightsError(f"{path}: expected a network of kind {', '.join(NETWORKS)}, got {kind!r}")
     target = network_path(kind)
     if kind == "end-to-end":
-        EndToEnd(path)  # its second file must be there, and of the same training
-        shutil.copyfile(reader_beside(path), reader_beside(target))
+        open_end_to_end(path, load_formats())  # its other files must be there, and of the same training
+        for part in PARTS:
+            shutil.copyfile(part_beside(path, part), part_beside(target, part))
     shutil.copyfile(path, target)
     if all(network_path(name).exists() for name in NETWORKS):
         inputs = reference_inputs()

@@ -16,17 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper, save
 
-from openplate.engine import open_network
+from openplate.engine import open_joint_network
 
 _FLOATS = (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 
 
-def simplify(model: ModelProto, samples: Sequence[NDArray[Any]]) -> ModelProto:
-    """A simpler copy of a model with one input.
+Inputs = NDArray[Any] | tuple[NDArray[Any], ...]
+"""What a model takes: its one input, or all of them in their order."""
+
+
+def simplify(model: ModelProto, samples: Sequence[Inputs]) -> ModelProto:
+    """A simpler copy of a model.
 
     Args:
         model: the model; the copy keeps its inputs, outputs, names and metadata.
-        samples: two batches that the model takes and that differ in every axis whose length is free: what is alike for both is taken for constant.
+        samples: two inputs (batches) that the model takes and that differ in every axis whose length is free: what is alike for both is taken for constant.
 
     Raises:
         EngineError: ONNX Runtime is not installed.
@@ -91,7 +95,7 @@ def _drop_zero_states(graph: GraphProto) -> None:
             node.input.extend(inputs)
 
 
-def _fix_sizes(model: ModelProto, samples: Sequence[NDArray[Any]]) -> None:
+def _fix_sizes(model: ModelProto, samples: Sequence[Inputs]) -> None:
     """Whole numbers computed from shapes become constants where both samples give the same; so do the sizes of reshapes with one free axis at most."""
     graph = model.graph
     stored = {tensor.name for tensor in graph.initializer}
@@ -109,10 +113,6 @@ def _fix_sizes(model: ModelProto, samples: Sequence[NDArray[Any]]) -> None:
         return
     kinds = {name: kind for name, kind in _kinds(model).items() if name in sizes}
     seen = [_values(model, wanted, sample) for sample in samples]
-    for name, *values in zip(sizes, *(run[: len(sizes)] for run in seen), strict=True):
-        whole = kinds.get(name) == TensorProto.INT64
-        if whole and all(np.array_equal(value, values[0]) for value in values):
-            _store(graph, name, values[0].astype(np.int64))
     for node, *results in zip(reshapes, *(run[len(sizes) :] for run in seen), strict=True):
         shapes = np.array([result.shape for result in results])
         free = (shapes != shapes[0]).any(axis=0)
@@ -121,6 +121,11 @@ def _fix_sizes(model: ModelProto, samples: Sequence[NDArray[Any]]) -> None:
             graph.initializer.append(numpy_helper.from_array(np.where(free, -1, shapes[0]).astype(np.int64), name))
             del node.attribute[:]  # allowzero
             node.input[1] = name
+    # Last: storing a tensor puts new nodes in the place of all that are here.
+    for name, *values in zip(sizes, *(run[: len(sizes)] for run in seen), strict=True):
+        whole = kinds.get(name) == TensorProto.INT64
+        if whole and all(np.array_equal(value, values[0]) for value in values):
+            _store(graph, name, values[0].astype(np.int64))
 
 
 def _kinds(model: ModelProto) -> dict[str, int]:
@@ -130,7 +135,7 @@ def _kinds(model: ModelProto) -> dict[str, int]:
     return {value.name: value.type.tensor_type.elem_type for value in shape_inference.infer_shapes(model).graph.value_info}
 
 
-def _values(model: ModelProto, names: Sequence[str], sample: NDArray[Any]) -> list[NDArray[np.float32]]:
+def _values(model: ModelProto, names: Sequence[str], sample: Inputs) -> list[NDArray[np.float32]]:
     """What tensors of a model hold for a batch; whole numbers come as floats, exact up to 2²⁴."""
     probe = ModelProto()
     probe.CopyFrom(model)
@@ -139,7 +144,8 @@ def _values(model: ModelProto, names: Sequence[str], sample: NDArray[Any]) -> li
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe.onnx"
         save(probe, str(path))
-        return list(open_network(path, engine="onnxruntime")(sample))
+        inputs = sample if isinstance(sample, tuple) else (sample,)
+        return list(open_joint_network(path, len(inputs), engine="onnxruntime")(*inputs))
 
 
 def _store(graph: GraphProto, name: str, array: NDArray[np.int64]) -> None:

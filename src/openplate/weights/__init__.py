@@ -11,8 +11,8 @@ from openplate.errors import WeightsError
 FOLDER = Path(__file__).parent
 NETWORKS = ("detector", "straightener", "reader", "end-to-end")
 """Names of the shipped networks: the three that a photo meets one after another, and the one that does it all."""
-FILES = (*NETWORKS, "end-to-end-reader")
-"""Names of all files of networks; the last one reads in what the one before it saw."""
+FILES = (*NETWORKS, "end-to-end-straightener", "end-to-end-reader")
+"""Names of all files of networks; the last two belong to the one before them."""
 
 _CHECKSUMS = "checksums.json"
 _REFERENCE = "reference.npz"

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from openplate.end_to_end import GRIDS
 from openplate.errors import ConfigError
 from openplate.rectify import CROP_HEIGHT, CROP_WIDTH, MARGIN_X, MARGIN_Y
 from openplate.straighten import HEIGHT, MARGIN, WIDTH
@@ -35,8 +36,8 @@ from openplate.train.networks.straightener import Straightener
 BACKBONES = ("light", "vgg16")
 MAP_STRIDES = (1, 4, 8, 16)
 """Of the maps that the reading branch samples: grey pixels, and features."""
-CROP, FINE, COARSE = (CROP_HEIGHT, CROP_WIDTH), (24, 96), (12, 48)
-"""Height and width of the grids in which pixels, the map at stride 4, and those at 8 and 16 are sampled."""
+SIZES = ((CROP_HEIGHT, CROP_WIDTH), *GRIDS)
+"""Height and width of the grids in which the maps are sampled."""
 ASPECTS = (1.5, 2.4, 3.4, 4.6)
 """Width over height of the default anchors: two-line plates, American and high ones, most others, European ones."""
 ANCHOR_SIDE = 2.8
@@ -167,9 +168,13 @@ class Light(nn.Module):
         self.channels = (channels[0], channels[-1], channels[-1])
 
     def forward(self, images: Tensor) -> Seen:
+        cells, at4, at8, at16 = self.see(images)
+        return Seen(place_corners(cells, images.shape[2], images.shape[3]), (grey_pixels(images), at4, at8, at16))
+
+    def see(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the file gives: detections as the cells see them (`Detector.cells`), and the features at strides 4, 8 and 16."""
         at4, fused = self.detector.see(images)
-        detections = place_corners(self.detector.judge(fused), images.shape[2], images.shape[3])
-        return Seen(detections, (grey_pixels(images), at4, fused[0], fused[1]))
+        return self.detector.judge(fused), at4, fused[0], fused[1]
 
     anchors_a_cell = 1
 
@@ -234,6 +239,11 @@ class Vgg16(nn.Module):
         self.reduce = nn.ModuleList(ConvUnit(c, out, 1) for c, out in zip((c3, c4, c6), self.channels, strict=True))
 
     def forward(self, images: Tensor) -> Seen:
+        detections, at4, at8, at16 = self.see(images)
+        return Seen(detections, (grey_pixels(images), at4, at8, at16))
+
+    def see(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the file gives: detections in input px, and the features at strides 4, 8 and 16."""
         levels = []
         features = (images - 114.0) * (1 / 57)
         for stage in (self.to2, self.to4, self.to8, self.to16, self.to32, self.to64):
@@ -241,7 +251,7 @@ class Vgg16(nn.Module):
             levels.append(features)
         detections = torch.cat([head(level) for level, head in zip(levels[2:], self.heads, strict=True)], dim=1)
         at4, at8, at16 = (reduce(level) for level, reduce in zip(levels[1:4], self.reduce, strict=True))
-        return Seen(detections, (grey_pixels(images), at4, at8, at16))
+        return detections, at4, at8, at16
 
     anchors_a_cell = len(ASPECTS)
 
@@ -262,16 +272,19 @@ class ReadingBranch(nn.Module):
         nn.init.zeros_(self.add.bias)  # type: ignore[arg-type]
 
     def forward(self, maps: Maps, choice: Choice, correct: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        sizes = (CROP, FINE, COARSE, COARSE)
         device = maps[0].device.type
         with torch.autocast(device, enabled=False):  # bfloat16 has too few digits for places in an image
             looks = sample_quads(maps[0], choice, (HEIGHT, WIDTH), input_size, MARGIN)
         offsets = self.straightener(looks)
         with torch.autocast(device, enabled=False):
             choice = Choice(correct_quads(choice.quads.float(), offsets.float() * correct[:, None]), choice.images)
-            pixels, at4, at8, at16 = (sample_quads(m, choice, size, input_size) for m, size in zip(maps, sizes, strict=True))
+            views = [sample_quads(m, choice, size, input_size) for m, size in zip(maps, SIZES, strict=True)]
+        return self.write(*views), choice.quads
+
+    def write(self, crops: Tensor, at4: Tensor, at8: Tensor, at16: Tensor) -> Tensor:
+        """Views of the maps, `(Q, C, height, width)` each of its size in `SIZES`, to log-probabilities."""
         around = self.excite(torch.cat([self.fine(at4), at8, at16], dim=1))
-        return self.reader.write(self.reader.strokes(pixels) + self.add(around)), choice.quads
+        return self.reader.write(self.reader.strokes(crops) + self.add(around))
 
 
 class EndToEnd(nn.Module):
