@@ -54,7 +54,8 @@ def test_weights_files_are_told_with_size_and_checksum(folder: Path) -> None:
     # SHA-256 of "abc", from FIPS 180-2, appendix B.1
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert (
-        f"weights       reader.onnx                           3 bytes  SHA-256 {digest[:12]}" in CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
+        f"weights       reader.onnx                           3 bytes  SHA-256 {digest[:12]}"
+        in CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
     )
     found = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["weights"]
     assert list(found) == [*(f"{name}.onnx" for name in NAMES), *(f"{name}.onnx" for name in PARTS), "reference.npz"]

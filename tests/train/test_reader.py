@@ -10,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from openplate.charset import Charset
+from openplate.engine import open_network
 from openplate.errors import ConfigError, DatasetError
 from openplate.synthesize.crops import LabelledCrop, Material
 from openplate.train import reader
 from openplate.train.config import LoopConfig, ReaderConfig
 from openplate.train.networks.residual import ResidualReader
 from openplate.train.networks.stn import Transformed
-from openplate.train.reader import DrawReaderShard, ReaderTask, chosen_formats, greedy, more_often, pack, run, text_loss
+from openplate.train.reader import DrawReaderShard, ReaderTask, chosen_formats, greedy, more_often, pack, run, teaching_loss, text_loss
+from openplate.weights import detector_path, reader_path
 from tests.conftest import label
+from tests.networks import constant_network
 
 CHARSET = Charset()
 SMALL = ReaderConfig(loop=LoopConfig(batch=4, mixed_precision=False), countries=("ru",), width=0.25, hidden=8, shard=6, validation_crops=3)
@@ -358,3 +361,28 @@ def test_data_set_without_anything_to_train_on_gives_error(make_dataset: Callabl
     for folder in (cut_out, unreadable):
         with pytest.raises(DatasetError, match=f"photos: expected photos, or plates with true corners .* none to train on in {folder}"):
             DrawReaderShard(replace(SMALL, photos=(str(folder),)))(0)
+
+
+def test_reader_learns_what_its_teacher_says_of_the_same_crops() -> None:
+    task = ReaderTask(replace(SMALL, teacher="package"))
+    (batch,) = task.batches(0, 1)
+    network = open_network(reader_path(), engine="onnxruntime", precision="fp32")
+    expected = network(batch["crops"].numpy())[0][:, :-1]  # the last row tells countries
+    assert batch["taught"].shape == (4, 96, len(CHARSET))
+    assert np.abs(np.exp(batch["taught"].numpy()) - np.exp(expected)).mean() < 1e-3
+    loss, figures = task.loss(task.network.train(), batch)
+    alone, others = ReaderTask(SMALL).loss(task.network, {key: value for key, value in batch.items() if key != "taught"})
+    assert figures["teaching_loss"] > 1 and others == {}
+    assert float(loss.detach()) > float(alone.detach())
+    # The divergence of a distribution from itself is nothing; from one that is sure of another class, as far as its logarithms are apart.
+    assert teaching_loss(batch["taught"], batch["taught"]).abs().max() < 1e-5
+    apart = teaching_loss(torch.tensor([[[-3.0, -0.05107]]]), torch.tensor([[[-0.05107, -3.0]]]))
+    assert apart.item() == pytest.approx((math.exp(-0.05107) - math.exp(-3)) * (3 - 0.05107), rel=1e-4)
+
+
+def test_teacher_must_be_a_reader_of_the_same_charset(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="teacher: expected the exported file of a reader, .* is of kind 'detector'"):
+        ReaderTask(replace(SMALL, teacher=str(detector_path())))
+    path = constant_network(tmp_path / "r.onnx", ("n", 48, 192), np.zeros((1, 96, 3)), {"openplate.kind": "reader", "openplate.characters": "AB"})
+    with pytest.raises(ConfigError, match="teacher: expected a reader of the charset 0123.*has AB"):
+        ReaderTask(replace(SMALL, teacher=str(path)))

@@ -177,7 +177,7 @@ def training_summary(folder: Path) -> str:
     for folders in ("photos", "validation", "formats"):
         config[folders] = [Path(p).name for p in config.get(folders, [])]
     config["loop"]["start_from"] = Path(config["loop"]["start_from"]).name
-    config |= {part: Path(config[part]).name for part in ("detector", "straightener", "reader") if part in config}
+    config |= {part: Path(config[part]).name for part in ("detector", "straightener", "reader", "teacher") if part in config}
     return json.dumps(config, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -80,6 +80,7 @@ class ReaderConfig:
     spatial transformer in front; `tell_countries` lets the network also say of which country a plate looks ("crnn" alone can). `formats` are folders
     of further format files; characters that these declare are added to the charset. Of the drawn crops `upright_share` are cut out by the upright box
     around the plate instead of by its corners, and `lean_share` lean by up to 50° and 33° (tilted away, turned in the picture), each angle as often.
+    `teacher` names the exported file of a reader of the same charset ("package": the package's own), whose output for each crop is learned beside the text.
     """
 
     loop: LoopConfig = LoopConfig()
@@ -91,6 +92,7 @@ class ReaderConfig:
     network: str = "crnn"
     transformer: bool = False
     tell_countries: bool = False
+    teacher: str = ""
     width: float = 1.0
     hidden: int = 128
     shard: int = 12_800

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from openplate.charset import CHARACTERS, Charset
+from openplate.engine import open_network
 from openplate.errors import ConfigError, DatasetError
 from openplate.formats import load_formats, select
 from openplate.formats.model import LONGEST_TEXT, Format
@@ -25,6 +26,7 @@ from openplate.train.config import EndToEndConfig, ReaderConfig
 from openplate.train.loop import Batch
 from openplate.train.networks.readers import build_reader
 from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
+from openplate.weights import reader_path
 
 ORIGIN_WEIGHT = 0.05
 """How much the loss of the countries counts beside that of the texts."""
@@ -229,6 +231,35 @@ def text_loss(log_probabilities: Tensor, targets: Tensor, lengths: Tensor, first
     return torch.where(free, ctc(by_step, targets, lengths), by_row)
 
 
+class Teacher:
+    """A trained reader: what it says of each crop, step by step, is a nearer aim than the text alone (Hinton et al., "Distilling the Knowledge in a Neural
+    Network", 2015). All readers write the same steps, so that a new one need not find out by itself where characters stand.
+
+    Raises:
+        ConfigError: the file is no reader, or one of another charset.
+        WeightsError: the file is missing or damaged.
+    """
+
+    def __init__(self, path: Path, characters: str, threads: int) -> None:
+        self._network = open_network(path, threads=threads)
+        metadata = self._network.metadata
+        if metadata.get("openplate.kind") != "reader":
+            raise ConfigError(f"teacher: expected the exported file of a reader, {path} is of kind {metadata.get('openplate.kind')!r}")
+        if metadata["openplate.characters"] != characters:
+            raise ConfigError(f"teacher: expected a reader of the charset {characters}, {path} has {metadata['openplate.characters']}")
+        self._tells_countries = "openplate.origins" in metadata
+
+    def __call__(self, crops: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """`(N, T, K)` log-probabilities of crops `(N, 48, 192)`."""
+        said = self._network(crops)[0]
+        return said[:, :-1] if self._tells_countries else said
+
+
+def teaching_loss(said: Tensor, taught: Tensor) -> Tensor:
+    """How far log-probabilities `(N, T, K)` are from those of a teacher: the divergence (Kullback-Leibler) of each crop's steps, summed over them, `(N,)`."""
+    return nn.functional.kl_div(said.float(), taught.float(), reduction="none", log_target=True).sum(dim=(1, 2))
+
+
 def origin_loss(said: Tensor, origins: Tensor, shares: Sequence[float]) -> Tensor:
     """Cross entropy of the countries, with logits adjusted by how often each is drawn (see `crnn.py`); 0 where no plate's country is known.
 
@@ -274,12 +305,15 @@ class ReaderTask:
         self.network: nn.Module = build_reader(self.settings)
         self._validation: dict[str, Shard] = {}
         self._settling: Shard | None = None
+        path = reader_path() if config.teacher == "package" else Path(config.teacher)
+        self._teacher = Teacher(path, self.charset.characters, config.loop.threads) if config.teacher else None
 
     def batches(self, first_step: int, steps: int) -> Iterator[Batch]:
         config, loop = self.config, self.config.loop
         draw = DrawReaderShard(config)
         for rows in shard_batches(draw, config.shard, config.passes, loop.batch, first_step, steps, loop.seed, loop.drawers):
-            yield {key: torch.from_numpy(value) for key, value in rows.items()}
+            taught = {} if self._teacher is None else {"taught": self._teacher(rows["crops"])}
+            yield {key: torch.from_numpy(value) for key, value in (rows | taught).items()}
 
     def settling(self) -> Iterator[Batch]:
         batch = self.config.loop.batch
@@ -297,11 +331,16 @@ class ReaderTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         said = network(self.inputs(batch))
-        text = text_loss(said[:, :-1] if self._origins else said, batch["targets"], batch["lengths"], batch["first_lines"]).mean() / 8
-        if not self._origins:
-            return text, {}
-        origin = origin_loss(said, batch["origins"], list(self._origins.values()))
-        return text + ORIGIN_WEIGHT * origin, {"origin_loss": float(origin.detach())}
+        steps = said[:, :-1] if self._origins else said
+        loss = text_loss(steps, batch["targets"], batch["lengths"], batch["first_lines"]).mean() / 8
+        figures = {}
+        if "taught" in batch:
+            teaching = teaching_loss(steps, batch["taught"]).mean() / 8
+            loss, figures["teaching_loss"] = loss + teaching, float(teaching.detach())
+        if self._origins:
+            origin = origin_loss(said, batch["origins"], list(self._origins.values()))
+            loss, figures["origin_loss"] = loss + ORIGIN_WEIGHT * origin, float(origin.detach())
+        return loss, figures
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         if not self._validation:
