@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from openplate.types import Frame, Image, Quad
 from openplate.weights import network_path
 
 WIDTH, HEIGHT = 960, 540
-RUNS = 15
+RUNS = 25
 
 
 def draw_picture(count: int) -> tuple[Image, list[Quad]]:
@@ -44,22 +44,25 @@ def draw_picture(count: int) -> tuple[Image, list[Quad]]:
     return image, quads
 
 
-def median_ms(call: Callable[[], object]) -> float:
-    """Median of some runs after two unmeasured ones."""
-    times = []
+def medians_ms(calls: Sequence[Callable[[], object]]) -> list[float]:
+    """Medians of calls that take turns, after two unmeasured rounds: what else the machine does meets all alike."""
+    times: list[list[float]] = [[] for _ in calls]
     for _ in range(RUNS + 2):
-        started = time.perf_counter()
-        call()
-        times.append(1000 * (time.perf_counter() - started))
-    return float(np.median(times[2:]))
+        for call, kept in zip(calls, times, strict=True):
+            started = time.perf_counter()
+            call()
+            kept.append(1000 * (time.perf_counter() - started))
+    return [float(np.median(kept[2:])) for kept in times]
 
 
 def main(path: Path) -> None:
     """Prints a table."""
     two, one = Pipeline(Options(threads=1)), Pipeline(Options(model="end-to-end", detector=path, threads=1))
     detector, straightener, reader = open_end_to_end(path, load_formats(), threads=1)
-    print("| plates | read: two stages, one network | networks: two stages, ms | one network, ms | whole: two stages, ms | one network, ms |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| plates | read: two stages, one network | networks: two stages, ms | one network, ms | ratio | whole: two stages, ms | one network, ms | ratio |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for count in (1, 4, 16):
         image, quads = draw_picture(count)
         frame = Frame(image, "")
@@ -77,8 +80,9 @@ def main(path: Path) -> None:
                 reader.log_probabilities(rectify(image, quad), *sample_features(seen, quad))
 
         read = [sum(p.status == "read" for p in pipeline.read_frame(frame).plates) for pipeline in (two, one)]
-        times = [median_ms(call) for call in (two_stages, one_network, lambda f=frame: two.read_frame(f), lambda f=frame: one.read_frame(f))]
-        print(f"| {count} | {read[0]}, {read[1]} | " + " | ".join(f"{value:.1f}" for value in times) + " |")
+        pairs = [medians_ms(pair) for pair in ((two_stages, one_network), (lambda f=frame: two.read_frame(f), lambda f=frame: one.read_frame(f)))]
+        cells = [f"{first:.1f} | {second:.1f} | {second / first:.2f}" for first, second in pairs]
+        print(f"| {count} | {read[0]}, {read[1]} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":
