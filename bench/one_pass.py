@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 import sys
 import time
@@ -20,6 +21,7 @@ import numpy as np
 
 from openplate import Options, Pipeline
 from openplate.end_to_end import open_end_to_end, sample_features
+from openplate.errors import OpenPlateError
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
 from openplate.rectify import rectify
@@ -86,4 +88,9 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else network_path("end-to-end"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", nargs="?", type=Path, default=network_path("end-to-end"), help="the first file of an end-to-end network")
+    try:
+        main(parser.parse_args().network)
+    except OpenPlateError as error:
+        sys.exit(f"Error: {error}")

@@ -11,11 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from openplate.cli import main
+from openplate.detect.detector import Detector
+from openplate.end_to_end import sample_features
 from openplate.errors import ConfigError, WeightsError
 from openplate.evaluate.bench import setups
 from openplate.export.end_to_end import export_end_to_end
 from openplate.geometry import box_to_quad
 from openplate.pipeline import Options, Pipeline
+from openplate.read.reader import Reader
+from openplate.rectify import rectify
 from openplate.sources import write_image
 from openplate.types import MODELS, Frame
 from tests.conftest import label
@@ -46,6 +50,23 @@ def test_pipeline_finds_and_reads_with_one_network(weights: Path) -> None:
     assert result.engine == pipeline.engine and pipeline.engine.precision == "fp32"
 
 
+def test_features_of_the_same_quad_go_into_the_reader_with_each_crop(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[Any, ...]] = []
+    says = Reader.log_probabilities
+
+    def note(reader: Reader, *views: Any) -> Any:
+        taken.append(views)
+        return says(reader, *views)
+
+    monkeypatch.setattr(Reader, "log_probabilities", note)
+    pipeline = Pipeline(options(weights))
+    monkeypatch.setattr(pipeline, "straighten", lambda image, quad: quad + 2)
+    pipeline.read_quads(IMAGE, QUADS[:1])
+    seen = Detector(weights, precision="fp32", kind="end-to-end").see(IMAGE)
+    expected = (rectify(IMAGE, QUADS[0] + 2), *sample_features(seen, QUADS[0] + 2))
+    assert len(taken[0]) == 4 and all(np.array_equal(view, wanted) for view, wanted in zip(taken[0], expected, strict=True))
+
+
 def test_quads_and_whole_pictures_are_read_in_the_network_s_features(weights: Path) -> None:
     pipeline = Pipeline(options(weights, min_confidence=0.0))
     readings = pipeline.read_quads(IMAGE, QUADS)
@@ -60,7 +81,13 @@ def test_quads_and_whole_pictures_are_read_in_the_network_s_features(weights: Pa
 def test_hints_change_what_is_read_and_share_the_network(weights: Path) -> None:
     pipeline = Pipeline(options(weights))
     strict = pipeline.hinting(only=["ru"])
-    assert all(format_.startswith("RU/") for r in strict.read_quads(IMAGE, QUADS) for format_ in [c.format for c in r.candidates] if format_)
+    says = np.full((97, len(strict.decoder.charset)), np.log(1e-5), np.float32)
+    says[:96, 0] = np.log(0.999)
+    says[2:26:3] = np.log(1e-5)
+    says[range(2, 26, 3), strict.decoder.charset.encode("AB123CD7")] = np.log(0.999)  # no Russian plate
+    found = [[c.format or "" for c in p.decoder.decode([says]).candidates] for p in (pipeline, strict)]
+    assert found[0] and not found[0][0].startswith("RU/")
+    assert all(name.startswith("RU/") for name in found[1])
     assert strict.decoder is not pipeline.decoder
 
 

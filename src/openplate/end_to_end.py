@@ -7,6 +7,7 @@ the reader sees of each plate its crop and, laid into its quad in perspective, t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,12 +22,16 @@ from openplate.geometry import box_to_quad, grow_quad
 from openplate.read.reader import Reader
 from openplate.rectify import MARGIN_X, MARGIN_Y
 from openplate.straighten import Straightener
-from openplate.types import Quad
+from openplate.types import EngineReport, Quad
 
 GRIDS = ((24, 96), (12, 48), (12, 48))
 """Height and width of the grids in which the maps of features are sampled, the finest map first."""
 PARTS = ("straightener", "reader")
 """What the files beside the first one do: `NAME-straightener.onnx` and `NAME-reader.onnx` beside `NAME.onnx`."""
+
+
+_MOST_CHANNELS = 64
+"""OpenCV 5.0 gives rubbish for pictures of more than 128 channels."""
 
 
 def part_beside(path: Path, part: str) -> Path:
@@ -61,12 +66,20 @@ def open_end_to_end(
     """
     run = (engine, device, precision, threads)
     detector = Detector(path, *run, kind="end-to-end")
+    for beside in (part_beside(path, part) for part in PARTS):
+        if not beside.is_file():
+            raise WeightsError(f"{beside}: expected a network beside {path.name}, found no such file; the three files of a network belong together")
     straightener = Straightener(part_beside(path, "straightener"), *run)
     reader = Reader(part_beside(path, "reader"), formats, country, only, *run, features=len(GRIDS))
     for part, metadata in zip(PARTS, (straightener.metadata, reader.metadata), strict=True):
         if any(metadata.get(key) != detector.metadata.get(key) for key in ("openplate.step", "openplate.training")):
-            raise WeightsError(f"{part_beside(path, part)}: is not of the same training as {path.name}; export both again")
+            raise WeightsError(f"{part_beside(path, part)}: is not of the same training as {path.name}; export all three again")
     return Stages(detector, straightener, reader)
+
+
+def joined_report(reports: Sequence[EngineReport]) -> EngineReport:
+    """What runs a network of several files: the last one's engine, with the precisions of all."""
+    return replace(reports[-1], precision="+".join(sorted({name for report in reports for name in report.precision.split("+")})))
 
 
 def sample_features(seen: Seen, quad: Quad) -> tuple[NDArray[np.float32], ...]:
@@ -95,5 +108,9 @@ def _sample(features: NDArray[np.float32], covered: tuple[float, float], quad: Q
     x0, y0 = int(np.clip(left, 0, wide - 1)), int(np.clip(top, 0, high - 1))
     x1, y1 = int(np.clip(right + 1, x0 + 1, wide)), int(np.clip(bottom + 1, y0 + 1, high))
     region = np.ascontiguousarray(features[:, y0:y1, x0:x1].transpose(1, 2, 0))
-    view = cv2.remap(region, places[..., 0] - np.float32(x0), places[..., 1] - np.float32(y0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.ascontiguousarray(np.asarray(view, dtype=np.float32).reshape(height, width, -1).transpose(2, 0, 1))
+    at = places[..., 0] - np.float32(x0), places[..., 1] - np.float32(y0)
+    views = [
+        cv2.remap(np.ascontiguousarray(part), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(height, width, -1)
+        for part in np.split(region, range(_MOST_CHANNELS, region.shape[2], _MOST_CHANNELS), axis=2)
+    ]
+    return np.ascontiguousarray(np.concatenate(views, axis=2, dtype=np.float32).transpose(2, 0, 1))

@@ -184,10 +184,10 @@ class OpenVinoNetwork:
             compiled = core.compile_model(model, name, options)
         except RuntimeError as error:
             raise WeightsError(f"{path}: OpenVINO cannot load this network: {_last_line(error)}") from None
-        taken = _expect(path, compiled.inputs, inputs)
+        self.metadata = _openvino_metadata(model)
+        taken = _expect(path, compiled.inputs, inputs, self.metadata)
         self._shapes = [tuple(None if d.is_dynamic else d.get_length() for d in i.get_partial_shape()) for i in taken]
         self.input_shape = self._shapes[0]
-        self.metadata = _openvino_metadata(model)
         self.report = EngineReport(
             name="openvino",
             version=_version(openvino),
@@ -235,10 +235,10 @@ class OnnxRuntimeNetwork:
         first = self._session.get_providers()[0]
         if first != _ORT_PROVIDERS[device]:
             raise EngineError(f"device {device}: ONNX Runtime could not start it and would run on {first}; check the driver and the CUDA libraries")
-        taken = _expect(path, self._session.get_inputs(), inputs)
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        taken = _expect(path, self._session.get_inputs(), inputs, self.metadata)
         self._shapes = [tuple(d if isinstance(d, int) else None for d in i.shape) for i in taken]
         self.input_shape = self._shapes[0]
-        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self.report = EngineReport(
             name="onnxruntime",
             version=_version(runtime),
@@ -339,10 +339,13 @@ def _check_inputs(batches: tuple[NDArray[Any], ...], shapes: list[tuple[int | No
         _check_batch(batch, shape, dtype)
 
 
-def _expect(path: Path, inputs: list[Any], count: int | None) -> list[Any]:
+def _expect(path: Path, inputs: list[Any], count: int | None, metadata: dict[str, str]) -> list[Any]:
     if count is not None and len(inputs) != count:
         wanted = "one input" if count == 1 else f"{count} inputs"
-        raise WeightsError(f"{path}: expected a network with {wanted}, this one has {len(inputs)}")
+        kind = metadata.get("openplate.kind")
+        said = f"; it is of kind {kind!r}" if kind else ""
+        advice = ": name the first file of that network, with --model end-to-end" if kind == "end-to-end-reader" else ""
+        raise WeightsError(f"{path}: expected a network with {wanted}, this one has {len(inputs)}{said}{advice}")
     return list(inputs)
 
 

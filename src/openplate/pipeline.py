@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from openplate.detect.detector import Detects, Seen
 from openplate.detect.open import open_detector
-from openplate.end_to_end import PARTS, open_end_to_end, part_beside, sample_features
+from openplate.end_to_end import PARTS, joined_report, open_end_to_end, part_beside, sample_features
 from openplate.engine import check_threads
 from openplate.errors import ConfigError, SourceError
 from openplate.formats import load_formats
@@ -142,11 +142,12 @@ class Pipeline:
                 for part in PARTS:
                     as_shipped(part_beside(path, part))
             self._detector, self._straightener, self._reader = open_end_to_end(path, formats, options.country, options.only, *run)
+            self.engine: EngineReport = joined_report((self._detector.report, self._reader.report))
         else:
             self._detector = open_detector(options.detector or as_shipped(detector_path()), *run)
             self._straightener = Straightener(as_shipped(straightener_path()), *run)
             self._reader = Reader(options.reader or as_shipped(reader_path()), formats, options.country, options.only, *run)
-        self.engine: EngineReport = self._reader.report
+            self.engine = self._reader.report
 
     def hinting(self, country: Sequence[str] = (), only: Sequence[str] = (), min_confidence: float = 0.5) -> Pipeline:
         """A pipeline with other hints, which shares this one's networks: made in a tenth of a second.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from openplate import weights
 from openplate.detect.detector import Seen
-from openplate.end_to_end import GRIDS, part_beside, sample_features
+from openplate.end_to_end import GRIDS, joined_report, part_beside, sample_features
 from openplate.engine import Network, open_joint_network, open_network
 from openplate.errors import WeightsError
 from openplate.geometry import box_to_quad
@@ -41,7 +41,8 @@ class AllFiles:
         self._look = open_network(path, **run)
         self._straighten = open_network(part_beside(path, "straightener"), **run)
         self._read = open_joint_network(part_beside(path, "reader"), 1 + len(GRIDS), **run)
-        self.metadata, self.report, self.input_shape = self._look.metadata, self._look.report, self._look.input_shape
+        self.metadata, self.input_shape = self._look.metadata, self._look.input_shape
+        self.report = joined_report((self._straighten.report, self._read.report, self._look.report))
 
     def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
         detections, *maps = self._look(batch)

@@ -109,10 +109,12 @@ class TwoLooks:
         self.near, self.far, self.runs = near, far, 0
         self.report = EngineReport("fake", "0", "cpu", "fp32", 1)
         self.metadata = METADATA
+        self.shape: tuple[int, ...] = ()
         self.input_shape = (None, None, None, 3)
 
     def __call__(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
         self.runs += 1
+        self.shape = batch.shape
         rows = [[self.near, 100, 50, 200, 50, 200, 80, 100, 80]] if batch.shape[2] == 960 else self.far
         return (np.array([rows], np.float32),)
 
@@ -145,6 +147,15 @@ def test_network_of_another_kind_is_refused(tmp_path: Path, metadata: dict[str, 
     path = constant_network(tmp_path / "other.onnx", ("n", "h", "w", 3), np.zeros((1, 9)), metadata)
     with pytest.raises(WeightsError, match=r"other\.onnx: expected a detector"):
         Detector(path)
+
+
+def test_network_of_one_scale_looks_once_with_its_longer_side_at_that_scale() -> None:
+    network = TwoLooks(9.0, [[0.5, 100, 50, 200, 50, 200, 80, 100, 80]])  # unsure, 0.62
+    network.metadata = METADATA | {"openplate.side": "300", "openplate.scaling": "side"}
+    (found,) = Detector(Path("x.onnx"), network=network).see(np.zeros((540, 960, 3), np.uint8)).candidates
+    assert (network.runs, network.shape) == (1, (1, 192, 320, 3))
+    # 960 × 540 px become 300 × 169 (168.75): each side is scaled back by itself.
+    assert found.quad == pytest.approx(np.array([[100, 50], [200, 50], [200, 80], [100, 80]]) * [960 / 300, 540 / 169], abs=1e-3)
 
 
 def test_candidates_are_the_detections_and_fainter_ones(tmp_path: Path) -> None:

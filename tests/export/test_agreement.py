@@ -1,20 +1,22 @@
 import itertools
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from openplate.dataset import load_dataset
+from openplate.dataset import Dataset, load_dataset
 from openplate.detect import open as detect_open
 from openplate.export import agreement
-from openplate.export.agreement import Agreement, Kind, Speed, compare_detections, compare_on_data, compare_readings, compare_speed
+from openplate.export.agreement import Agreement, Kind, Speed, compare_detections, compare_on_data, compare_readings, compare_speed, compare_whole
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
+from openplate.pipeline import Options
 from openplate.read import reader
 from openplate.synthesize.crops import LabelledCrop
-from openplate.types import EngineReport
+from openplate.synthesize.scenes import ScenePlate
+from openplate.types import Detection, EngineReport, Frame, Image, Quad
 from tests.conftest import label
 from tests.networks import CHARSET, constant_network, grey_reader, paint
 
@@ -129,6 +131,70 @@ def test_detections_that_find_no_plate_are_counted_for_either_file(tmp_path: Pat
     assert (found.total, found.right_before, found.right_after, found.lost) == (2, 2, 0, 2)
     assert (found.unmatched_before, found.unmatched_after, found.more_unmatched) == (0, 4, 4)
     assert found.as_text().endswith("(0 more, 2 fewer); the same for 0.00 %; detections that find none 0 → 4")
+
+
+def scene(*plates: tuple[str | None, Quad]) -> tuple[Image, list[ScenePlate]]:
+    return np.zeros((100, 200, 3), np.uint8), [ScenePlate(quad, text, "RU", None) for text, quad in plates]
+
+
+LEFT, RIGHT = box_to_quad(10, 10, 90, 30), box_to_quad(110, 10, 190, 30)
+
+
+class FakePipeline:
+    """Gives what `TEXTS` says of its file: a text and where it stands."""
+
+    TEXTS: ClassVar[dict[str, list[tuple[str | None, Quad]]]] = {}
+
+    def __init__(self, options: Options) -> None:
+        assert options.model == "end-to-end" and options.detector is not None
+        self.name = options.detector.name
+        self.engine = EngineReport(options.engine, "1", "cpu", options.precision, 1)
+
+    def read_frame(self, frame: Frame) -> SimpleNamespace:
+        return SimpleNamespace(plates=[SimpleNamespace(text=text, detection=Detection(quad, 0.9)) for text, quad in self.TEXTS[self.name]])
+
+
+def test_whole_networks_are_judged_by_the_texts_that_they_give_where_plates_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "Pipeline", FakePipeline)
+    far = box_to_quad(10, 70, 90, 90)
+    texts = {
+        "a.onnx": [("A1", LEFT), ("B2", RIGHT + 4)],
+        "b.onnx": [("A1", LEFT), (None, RIGHT), ("B2", far)],
+        "c.onnx": [("A7", LEFT), ("B2", RIGHT)],
+    }
+    monkeypatch.setattr(FakePipeline, "TEXTS", texts)
+    done: list[int] = []
+    scenes = [scene(("A1", LEFT), ("B2", RIGHT), (None, far))] * 2
+    runs = [(Path(name), "openvino") for name in ("a.onnx", "b.onnx", "c.onnx")]
+    found = compare_whole(Path("a.onnx"), runs, scenes, done.append)
+    # Plates without a text do not count; a text that stands elsewhere, or is withheld, is none.
+    assert [(a.total, a.same, a.right_before, a.right_after, a.fixed, a.broken) for a in found] == [
+        (4, 4, 4, 4, 0, 0),
+        (4, 2, 4, 2, 0, 2),
+        (4, 2, 4, 2, 0, 2),
+    ]
+    assert done == [1, 1]
+    (better,) = compare_whole(Path("b.onnx"), runs[:1], scenes[:1], silent)
+    assert (better.lost, better.fixed, better.engine.name) == (-1, 1, "openvino")
+
+
+def test_whole_networks_are_judged_on_data_sets_by_what_became_of_each_plate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def outcome(*plates: tuple[str | None, str | None], detections: int = 2) -> SimpleNamespace:
+        found = [SimpleNamespace(kind=kind, plate=text and SimpleNamespace(text=text), found=kind is not None) for kind, text in plates]
+        return SimpleNamespace(plates=found, detections=[None] * detections)
+
+    def evaluated(pipeline: FakePipeline, dataset: object) -> SimpleNamespace:
+        assert pipeline.engine.precision == ("fp32" if pipeline.name == "a.onnx" else "auto")
+        if pipeline.name == "a.onnx":
+            return SimpleNamespace(images=[outcome(("exact", "A1"), ("wrong", "B3")), outcome((None, None), ("exact", "C3"))])
+        return SimpleNamespace(images=[outcome(("wrong", "A7"), ("exact", "B2"), detections=5), outcome((None, None), ("not found", None))])
+
+    monkeypatch.setattr(agreement, "Pipeline", FakePipeline)
+    monkeypatch.setattr(agreement, "evaluate", evaluated)
+    (found,) = compare_on_data("end-to-end", Path("a.onnx"), Path("b.onnx"), ["openvino"], [Dataset("streets", Path(), ())])
+    # Three plates have a text: one is right only after, two only before. Of four detections one found none before, of seven four after.
+    assert (found.total, found.same, found.right_before, found.right_after, found.fixed, found.broken) == (3, 0, 2, 1, 1, 2)
+    assert (found.unmatched_before, found.unmatched_after) == (1, 4)
 
 
 @pytest.mark.parametrize(("resolution", "clock"), [(1e-9, "process_time"), (1 / 64, "perf_counter")])

@@ -16,6 +16,7 @@ from openplate.export.agreement import Agreement, Speed
 from openplate.export.int8 import LIMITS, Report, Settings, check_apart, export_int8, unmeasured
 from openplate.export.quantise import quantised_layers
 from openplate.formats import load_formats, select
+from openplate.pipeline import Options, Pipeline
 from openplate.sources import write_image
 from openplate.types import EngineReport
 from tests.export.conftest import Exported
@@ -243,8 +244,12 @@ def test_other_kinds_and_quantised_files_are_refused(exported: dict[str, Exporte
 
 
 def test_limits_are_the_ones_that_the_documents_give() -> None:
-    reader = LIMITS["reader"]
-    assert (reader.points, reader.plates, reader.batch, reader.onnxruntime, reader.openvino, reader.drawn) == (0.05, 2, 8, 2.0, 4.0, 20_000)
+    found = {kind: (a.points, a.plates, a.batch, a.onnxruntime, a.openvino, a.drawn, a.unmatched) for kind, a in LIMITS.items()}
+    assert found == {
+        "reader": (0.05, 2, 8, 2.0, 4.0, 20_000, 0),
+        "detector": (0.5, 2, 1, 1.5, 1.2, 400, 5),
+        "end-to-end": (0.5, 2, 1, 1.2, 1.2, 400, 5),
+    }
 
 
 def test_report_is_lines_for_people() -> None:
@@ -292,6 +297,29 @@ def test_part_of_an_end_to_end_network_that_gains_little_stays_in_floating_point
     with pytest.raises(WeightsError, match="with nothing in INT8 looking: too slow and reading: too slow"):
         export_int8(end_to_end, tmp_path / "q.onnx", settings)
     assert not list(tmp_path.glob("q*"))
+
+
+@pytest.mark.usefixtures("few_formats")
+def test_reading_alone_becomes_int8_where_both_lose_too_much(end_to_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[bool, bool]] = []
+
+    def disagreeing(kind: str, source: Path, made: Path, *_: object) -> tuple[list[Agreement], list[str]]:
+        tried.append(tuple(quantised_layers(onnx.load(str(path))) > 0 for path in (made, part_beside(made, "reader"))))  # type: ignore[arg-type]
+        return [], ["loses too much"] if len(tried) == 1 else []
+
+    monkeypatch.setattr(int8, "disagreeing", disagreeing)
+    report = export_int8(end_to_end, tmp_path / "p.onnx", QUICK)
+    assert tried == [(True, True), (False, True)]
+    network = open_end_to_end(tmp_path / "p.onnx", RUSSIAN, engine="onnxruntime")
+    assert [part.report.precision for part in (network.detector, network.reader)] == ["fp32", "fp32+int8"]
+    assert ["openplate.precision" in part.metadata for part in (network.detector, network.reader)] == [False, True]
+    assert len(report.speeds) == 2 and json.loads(network.detector.metadata["openplate.int8"])["layers"] == report.layers
+    assert Pipeline(Options(model="end-to-end", detector=tmp_path / "p.onnx", engine="onnxruntime")).engine.precision == "fp32+int8"
+    with pytest.raises(WeightsError, match=r"p\.onnx: expected a floating point network, this one is quantised already"):
+        export_int8(tmp_path / "p.onnx", tmp_path / "q.onnx", QUICK)
+    part_beside(tmp_path / "p.onnx", "reader").unlink()
+    with pytest.raises(WeightsError, match=r"p-reader\.onnx: expected a network"):
+        export_int8(tmp_path / "p.onnx", tmp_path / "q.onnx", QUICK)
 
 
 def test_reader_of_an_end_to_end_network_is_not_quantised_by_itself(end_to_end: Path, tmp_path: Path) -> None:

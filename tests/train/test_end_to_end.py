@@ -19,7 +19,7 @@ from openplate.train.checkpoint import save_checkpoint
 from openplate.train.config import DetectorConfig, EndToEndConfig, LoopConfig, ReaderConfig, StraightenerConfig, load_config
 from openplate.train.detector import EXACT, IGNORE, NONE, UPRIGHT, DetectorTask
 from openplate.train.end_to_end import DrawEndToEndShard, EndToEndTask, choose_quads, pack_texts, spoil_quads
-from openplate.train.loop import Task
+from openplate.train.loop import Task, train
 from openplate.train.networks.end_to_end import Choice, EndToEnd
 from openplate.train.reader import ReaderTask
 from openplate.train.straightener import StraightenerTask
@@ -206,3 +206,19 @@ def test_shipped_configs_are_valid(name: str) -> None:
     config = load_config(CONFIGS / f"{name}.toml", EndToEndConfig)
     assert config.backbone == ("vgg16" if "vgg16" in name else "light")
     assert config.window % 64 == 0 and config.photos
+
+
+@pytest.mark.usefixtures("draw_in_thread")
+def test_training_that_is_resumed_equals_an_unbroken_one_bit_for_bit(tmp_path: Path) -> None:
+    # From the second step on plates are seen through the network's own detections, too.
+    loop = LoopConfig(steps=4, batch=2, validate_every=2, warmup_steps=1, seed=3, mixed_precision=False)
+    config = replace(TINY, loop=loop, own_from_step=1, own_share=1.0, passes=2)
+    train(EndToEndTask(config), loop, config, tmp_path / "whole")
+    for stop in (1, 3, None):
+        train(EndToEndTask(config), loop, config, tmp_path / "parts", stop_after=stop)
+    for name in ("last.pt", "best.pt"):
+        whole, parts = (torch.load(tmp_path / run / name, weights_only=False) for run in ("whole", "parts"))
+        assert whole["step"] == parts["step"] and whole["network"].keys() == parts["network"].keys()
+        assert all(torch.equal(value, parts["network"][key]) for key, value in whole["network"].items())
+    assert torch.load(tmp_path / "parts/last.pt", weights_only=False)["step"] == 4
+    assert (tmp_path / "whole/log.csv").read_text() == (tmp_path / "parts/log.csv").read_text()

@@ -31,7 +31,9 @@ from openplate.errors import WeightsError
 )
 @click.option("--any-speed", is_flag=True, help="--int8: write the file though it is too slow here, for another processor.")
 @click.option(
-    "--calibrate", is_flag=True, help="Readers: fit the confidence on drawn crops and held-out photos that training did not use, and store it."
+    "--calibrate",
+    is_flag=True,
+    help="Readers, end-to-end networks: fit the confidence on drawn crops and held-out photos that training did not use, and store it.",
 )
 @click.option(
     "--photos",
@@ -103,14 +105,14 @@ def export(
             click.echo(f"{engine}: largest difference from PyTorch {difference:.2g}", err=True)
         if calibrate:
             _calibrate(written, photos, formats)
-        elif kind == "reader":
+        elif kind in ("reader", "end-to-end"):
             click.echo("its confidences are as the network gives them: --calibrate makes probabilities of them", err=True)
         if int8:
             quantised = written.with_suffix(".int8.onnx")
             _write_int8(written, quantised, drawn, data, formats, any_speed, photos)
             if calibrate:
                 _calibrate(quantised, photos, formats)
-            for file in Path(folder).iterdir():
+            for file in sorted(Path(folder).iterdir(), key=lambda file: file in (written, quantised)):  # a network's first file last
                 file.replace(target.parent / file.name)
     if ship:
         target = ship_network(target)

@@ -84,10 +84,9 @@ class Detector:
         self.metadata = metadata = self._network.metadata
         found = metadata.get("openplate.kind")
         if found != kind:
-            advice = "; read with --model end-to-end" if found == "end-to-end" else ""
-            raise WeightsError(
-                f"{path}: expected {'a detector' if kind == 'detector' else 'an ' + kind + ' network'} of openplate, got kind {found!r}{advice}"
-            )
+            wanted = "a detector" if kind == "detector" else "the first file of an end-to-end network"
+            advice = "; read with --model end-to-end" if found == "end-to-end" else "; name the file that openplate export gave"
+            raise WeightsError(f"{path}: expected {wanted} of openplate, got kind {found!r}{advice}")
         self.report = self._network.report
         self._side = int(metadata["openplate.side"])
         self.threshold = float(metadata["openplate.threshold"])
@@ -95,7 +94,8 @@ class Detector:
         # Files without strides give corners in px; placing all 11,475 rows of a photo in the network took 1.2 ms of 28.
         self._strides = tuple(int(stride) for stride in metadata.get("openplate.strides", "").split())
         self._reach = float(metadata.get("openplate.reach", 1))
-        self._looks_once = metadata.get("openplate.scaling") == "side"
+        self.looks_once = metadata.get("openplate.scaling") == "side"
+        """Whether an image has one scale, whatever its size, as SSD's have."""
 
     def __call__(self, image: Image) -> list[Detection]:
         """The plates of one image `(H, W, 3) uint8 RGB`, quads in its px, the most confident first."""
@@ -105,27 +105,28 @@ class Detector:
         """What may be plates in one image, and the network's features where it gives them."""
         height, width = image.shape[:2]
         # SSD's 300 px are the longer side whatever the image, and it has no levels to spare for a second look.
-        scale = self._side / max(width, height) if self._looks_once else detection_scale(width, height, self._side)
-        detections, features, covered = self._look(image, scale)
-        if not self._looks_once and not any(d.confidence >= SURE for d in detections):
-            least = CLOSE * max(width, height)
-            detections += [d for d in self._look(image, FARTHER * scale)[0] if quad_size(d.quad)[0] >= least]
-            detections.sort(key=lambda d: -d.confidence)
-            boxes = np.array([quad_to_box(d.quad) for d in detections], np.float32).reshape(-1, 4)
-            detections = [detections[i] for i in suppress(boxes)]
-        return Seen(detections, features, covered)
+        scale = self._side / max(width, height) if self.looks_once else detection_scale(width, height, self._side)
+        seen = self._look(image, scale)
+        if self.looks_once or any(d.confidence >= SURE for d in seen.candidates):
+            return seen
+        least = CLOSE * max(width, height)
+        candidates = seen.candidates + [d for d in self._look(image, FARTHER * scale).candidates if quad_size(d.quad)[0] >= least]
+        candidates.sort(key=lambda d: -d.confidence)
+        boxes = np.array([quad_to_box(d.quad) for d in candidates], np.float32).reshape(-1, 4)
+        return Seen([candidates[i] for i in suppress(boxes)], seen.features, seen.features_px)
 
-    def _look(self, image: Image, scale: float) -> tuple[list[Detection], tuple[NDArray[np.float32], ...], tuple[float, float]]:
+    def _look(self, image: Image, scale: float) -> Seen:
         height, width = image.shape[:2]
+        # The sides are rounded to whole pixels, each by itself.
+        scales = np.array([max(1, round(width * scale)) / width, max(1, round(height * scale)) / height], np.float32)
         prepared = prepare(image, scale)
         output, *maps = self._network(prepared[None])
         rows = output[0]
         if self._strides:
             rows = place_corners(rows, (prepared.shape[0], prepared.shape[1]), self._strides, self._reach, self._faint)
-        detections = [Detection(np.asarray(d.quad / scale, dtype=np.float32), d.confidence) for d in decode_detections(rows, self._faint)]
-        # The image's sides were rounded to whole pixels, each by itself, before the grey was added.
-        sides = (prepared.shape[1] * width / max(1, round(width * scale)), prepared.shape[0] * height / max(1, round(height * scale)))
-        return detections, tuple(features[0] for features in maps), sides
+        detections = [Detection(np.asarray(d.quad / scales, dtype=np.float32), d.confidence) for d in decode_detections(rows, self._faint)]
+        covered = float(prepared.shape[1] / scales[0]), float(prepared.shape[0] / scales[1])
+        return Seen(detections, tuple(features[0] for features in maps), covered)
 
 
 def detection_scale(width: int, height: int, side: int) -> float:

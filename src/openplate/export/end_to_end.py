@@ -124,9 +124,9 @@ def _described(kind: str, settings: dict[str, Any]) -> dict[str, str]:
 
 
 def _inputs(network: EndToEnd, plates: int, size: tuple[int, int]) -> list[tuple[Tensor, ...]]:
-    """What the three files take: noise of an image of `size` (height, width), of as many looks, and of as many plates."""
+    """What the three files take: noise of as many looks and plates, and of one image less of `size` (height, width)."""
     rng = np.random.default_rng(plates)
-    bytes_ = [rng.integers(0, 256, shape, np.uint8) for shape in ((1, *size, 3), (plates, HEIGHT, WIDTH), (plates, CROP_HEIGHT, CROP_WIDTH))]
+    bytes_ = [rng.integers(0, 256, shape, np.uint8) for shape in ((plates - 1, *size, 3), (plates, HEIGHT, WIDTH), (plates, CROP_HEIGHT, CROP_WIDTH))]
     image, looks, crops = map(torch.from_numpy, bytes_)
     views = [rng.normal(0, 1, (plates, channels, *grid)).astype(np.float32) for channels, grid in zip(network.backbone.channels, GRIDS, strict=True)]
     return [(image,), (looks,), (crops, *map(torch.from_numpy, views))]

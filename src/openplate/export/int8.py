@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -25,7 +26,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from openplate.charset import CHARACTERS
 from openplate.dataset import Dataset, load_dataset
 from openplate.detect.detector import Detector
-from openplate.end_to_end import PARTS, part_beside
+from openplate.end_to_end import PARTS, open_end_to_end, part_beside
 from openplate.engine import engine_version, open_joint_network, open_network
 from openplate.errors import ConfigError, SourceError, WeightsError
 from openplate.export.agreement import (
@@ -85,7 +86,7 @@ SPEED_SHAPES: dict[Kind, tuple[int, ...]] = {
     "end-to-end": (1, 576, 960, 3),
 }
 """What speed is measured on: one crop, one photo."""
-KEEP: dict[Kind, tuple[int, ...]] = {"reader": (1, 2, 3), "detector": (0, 1, 2, 3), "end-to-end": (0, 1)}
+KEEP: dict[Kind, tuple[int, ...]] = {"reader": (1, 2, 3), "detector": (0, 1, 2, 3), "end-to-end": (0, 2)}
 """How many of the first convolutions stay floating point, in turn; of an end-to-end network for looking, and for reading. A detector's first convolution is
 a tenth of its work, and sees bytes, which 8 bits hold exactly. A reader's is small, and sees standardised crops."""
 
@@ -147,33 +148,34 @@ def export_int8(source: Path, target: Path, settings: Settings = Settings(), say
         engine_version(engine)
     check_apart(settings.photos, settings.data)
     kind = read_kind(source)
-    model = onnx.load(str(source))
-    if is_quantised(model):
-        raise WeightsError(f"{source}: expected a floating point network, this one is quantised already")
     known = load_formats(*(str(folder) for folder in settings.formats))
+    if kind == "end-to-end" and open_end_to_end(source, known).detector.looks_once:
+        raise WeightsError(f"{source}: INT8 is for end-to-end networks of the light backbone, this one has VGG16")
+    if any(is_quantised(onnx.load(str(file))) for file in files_of(kind, source)):
+        raise WeightsError(f"{source}: expected a floating point network, this one is quantised already; name the file it was made from")
     drawn = training_formats(source, known)
     attempts = _attempt_whole(source, drawn, settings, say) if kind == "end-to-end" else _attempt(kind, source, drawn, settings, say)
     faults = []
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        partial = Path(folder) / target.name
+        unfinished = Path(folder) / target.name
         for attempt in attempts:
-            layers, speeds, found = attempt.write(partial)
+            layers, speeds, found = attempt.write(unfinished)
             agreements: list[Agreement] = []
             if not found:
-                agreements, found = disagreeing(kind, source, partial, known, drawn, settings, say)
+                agreements, found = disagreeing(kind, source, unfinished, known, drawn, settings, say)
             if not found:
                 remarks = unmeasured(kind, settings, agreements)
-                before, after = (sum(file.stat().st_size for file in files_of(kind, path)) for path in (source, partial))
+                before, after = (sum(file.stat().st_size for file in files_of(kind, path)) for path in (source, unfinished))
                 report = Report(attempt.kept, layers, before, after, tuple(speeds), tuple(agreements), remarks)
                 for remark in remarks:
                     say(remark)
-                write_metadata(partial, {"precision": "int8", "int8": summary(report, settings)})
-                for file, wanted in reversed(list(zip(files_of(kind, partial), files_of(kind, target), strict=True))):
+                write_metadata(unfinished, ({} if kind == "end-to-end" else {"precision": "int8"}) | {"int8": summary(report, settings)})
+                for file, wanted in reversed(list(zip(files_of(kind, unfinished), files_of(kind, target), strict=True))):
                     file.replace(wanted)
                 return report
             faults.append(f"{attempt.name} {' and '.join(found)}")
-    raise WeightsError(f"{target}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
+    raise WeightsError(f"{target.name}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
 
 
 def check_apart(photos: Sequence[Path], data: Sequence[Dataset]) -> None:
@@ -256,14 +258,30 @@ def _attempt(kind: Kind, source: Path, drawn: Sequence[Format], settings: Settin
     inputs = draw_inputs(kind, drawn, settings.calibration, settings.photos, characters)
     for keep in KEEP[kind] if settings.keep is None else settings.keep:
 
-        def write(partial: Path, keep: int = keep) -> tuple[int, list[Speed], list[str]]:
+        def write(target: Path, keep: int = keep) -> tuple[int, list[Speed], list[str]]:
             say(f"quantising; {keep} of the first convolutions stay{'s' if keep == 1 else ''} floating point")
-            layers = _write_quantised(simple, inputs, keep, partial, fast=kind == "detector")
+            layers = _write_quantised(simple, inputs, keep, target, fast=kind == "detector")
             say(f"INT8 with {layers} layers")
-            speeds, faults = slow(kind, source, partial, settings, say)
+            speeds, faults = slow(kind, source, target, settings, say)
             return layers, speeds, faults
 
         yield Attempt(f"with {keep} convolution{'' if keep == 1 else 's'} in floating point", keep, write)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A file of an end-to-end network that may become INT8: what it is for, simplified, with the inputs that calibrate it and the one that times it."""
+
+    name: str
+    before: Path
+    simple: ModelProto
+    inputs: Sequence[Inputs]
+    timed: tuple[NDArray[Any], ...]
+    keep: int
+
+
+def _say_of(name: str, say: Callable[[str], None], line: str) -> None:
+    say(f"{name}: {line}")
 
 
 def _attempt_whole(source: Path, drawn: Sequence[Format], settings: Settings, say: Callable[[str], None]) -> Iterator[Attempt]:
@@ -274,35 +292,37 @@ def _attempt_whole(source: Path, drawn: Sequence[Format], settings: Settings, sa
     pictures = draw_inputs("end-to-end", drawn, settings.calibration, settings.photos)
     views = draw_views(Detector(source, kind="end-to-end"), drawn, settings.calibration, settings.photos)
     noise = np.random.default_rng(0).integers(0, 256, SPEED_SHAPES["end-to-end"], np.uint8)
-    parts: list[tuple[str, Path, ModelProto, Sequence[Inputs], tuple[NDArray[Any], ...]]] = [
-        ("looking", source, simplify(models[0], samples("end-to-end")), pictures, (noise,)),
-        ("reading", reader, simplify(models[1], [noise_views(n, shapes) for n in (2, 3)]), views, noise_views(1, shapes)),
+    keeps = KEEP["end-to-end"] if settings.keep is None else settings.keep[:1] * 2
+    parts = [
+        _Part("looking", source, simplify(models[0], samples("end-to-end")), pictures, (noise,), keeps[0]),
+        _Part("reading", reader, simplify(models[1], [noise_views(n, shapes) for n in (2, 3)]), views, noise_views(1, shapes), keeps[1]),
     ]
-    keeps = KEEP["end-to-end"] if settings.keep is None else settings.keep[:1] * len(parts)
     with tempfile.TemporaryDirectory() as folder:
         gains: dict[str, tuple[int, list[Speed]]] = {}
         faults: list[str] = []
-        for (name, before, simple, inputs, given), keep in zip(parts, keeps, strict=True):
-            say(f"quantising what is for {name}")
-            layers = _write_quantised(simple, inputs, keep, Path(folder) / name, fast=True)
-            speeds, found = slow("end-to-end", before, Path(folder) / name, settings, lambda line, name=name: say(f"{name}: {line}"), given)  # type: ignore[misc]
+        for part in parts:
+            say(f"quantising what is for {part.name}")
+            path = Path(folder) / part.name
+            layers = _write_quantised(part.simple, part.inputs, part.keep, path, fast=part.name == "looking")
+            speeds, found = slow("end-to-end", part.before, path, settings, partial(_say_of, part.name, say), part.timed)
             if found:
-                say(f"{name} stays in floating point: {' and '.join(found)}")
-                faults += [f"{name}: {fault}" for fault in found]
+                say(f"{part.name} stays in floating point: {' and '.join(found)}")
+                faults += [f"{part.name}: {fault}" for fault in found]
             else:
-                gains[name] = layers, speeds
+                gains[part.name] = layers, speeds
         for chosen in [list(gains), ["reading"]] if len(gains) > 1 else [list(gains)]:
 
-            def write(partial: Path, chosen: Sequence[str] = chosen) -> tuple[int, list[Speed], list[str]]:
-                shutil.copyfile(part_beside(source, "straightener"), part_beside(partial, "straightener"))
-                for (name, before, *_), after in zip(parts, (partial, part_beside(partial, "reader")), strict=True):
-                    shutil.copyfile(Path(folder) / name if name in chosen else before, after)
-                    if name in chosen:
+            def write(target: Path, chosen: Sequence[str] = chosen) -> tuple[int, list[Speed], list[str]]:
+                shutil.copyfile(part_beside(source, "straightener"), part_beside(target, "straightener"))
+                for part, after in zip(parts, (target, part_beside(target, "reader")), strict=True):
+                    shutil.copyfile(Path(folder) / part.name if part.name in chosen else part.before, after)
+                    if part.name in chosen:
                         write_metadata(after, {"precision": "int8"})
                 layers, speeds = sum(gains[name][0] for name in chosen), [speed for name in chosen for speed in gains[name][1]]
                 return layers, speeds, [] if chosen else faults
 
-            yield Attempt(f"with {' and '.join(chosen) or 'nothing'} in INT8", max(keeps), write)
+            kept = max((part.keep for part in parts if part.name in chosen), default=0)
+            yield Attempt(f"with {' and '.join(chosen) or 'nothing'} in INT8", kept, write)
 
 
 def _write_quantised(simple: ModelProto, inputs: Sequence[Inputs], keep: int, path: Path, *, fast: bool) -> int:
@@ -313,14 +333,14 @@ def _write_quantised(simple: ModelProto, inputs: Sequence[Inputs], keep: int, pa
 
 
 def slow(
-    kind: Kind, source: Path, partial: Path, settings: Settings, say: Callable[[str], None], inputs: tuple[NDArray[Any], ...] = ()
+    kind: Kind, source: Path, made: Path, settings: Settings, say: Callable[[str], None], inputs: tuple[NDArray[Any], ...] = ()
 ) -> tuple[list[Speed], list[str]]:
     """How fast the INT8 file is on each engine, and where that is less than it has to be; on noise of the shape that the kind is measured on, or on `inputs`."""
     limits = LIMITS[kind]
     inputs = inputs or (np.random.default_rng(0).integers(0, 256, (limits.batch, *SPEED_SHAPES[kind][1:]), np.uint8),)
     speeds, faults = [], []
     for engine, least in (("onnxruntime", limits.onnxruntime), ("openvino", limits.openvino)):
-        speed = compare_speed(source, partial, engine, *inputs, precision=limits.precision)
+        speed = compare_speed(source, made, engine, *inputs, precision=limits.precision)
         say(speed.as_text())
         speeds.append(speed)
         if "int8" not in speed.after.precision.split("+"):
@@ -333,15 +353,17 @@ def slow(
 
 
 def disagreeing(
-    kind: Kind, source: Path, partial: Path, known: Sequence[Format], drawn: Sequence[Format], settings: Settings, say: Callable[[str], None]
+    kind: Kind, source: Path, made: Path, known: Sequence[Format], drawn: Sequence[Format], settings: Settings, say: Callable[[str], None]
 ) -> tuple[list[Agreement], list[str]]:
     """What both files make of the same plates, and where the INT8 file loses more than it may."""
     limits = LIMITS[kind]
     # The floating point file in bf16 shows what of a loss is not INT8's; it has no limits.
     plain = open_network(source, engine="openvino").report.precision
-    runs = [(partial, engine) for engine in ENGINES] + ([(source, "openvino")] if plain != "fp32" else [])
+    runs = [(made, engine) for engine in ENGINES] + ([(source, "openvino")] if plain != "fp32" else [])
     wanted = settings.drawn or limits.drawn
-    with click.progressbar(length=wanted, label=f"comparing {kind}s", file=sys.stderr, show_pos=True) as bar:
+    with click.progressbar(
+        length=wanted, label="comparing " + ("networks" if kind == "end-to-end" else f"{kind}s"), file=sys.stderr, show_pos=True
+    ) as bar:
         if kind == "reader":
             crops = mix_crops(drawn, Material(), MEASURING_SEED, DIFFICULTY, views=1, empty_share=0.0)
             agreements = compare_readings(source, runs, islice(crops, wanted), known, bar.update)
@@ -358,7 +380,7 @@ def disagreeing(
         if a.lost_points > limits.points
     ]
     if settings.data and not faults:
-        on_data = compare_on_data(kind, source, partial, ENGINES, settings.data, settings.formats)
+        on_data = compare_on_data(kind, source, made, ENGINES, settings.data, settings.formats)
         for agreement in on_data:
             say(agreement.as_text())
         agreements += on_data

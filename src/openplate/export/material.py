@@ -55,7 +55,7 @@ def draw_inputs(kind: Kind, formats: Sequence[Format], number: int, photos: Sequ
     crops = _crops(formats, Material(tuple(patches), tuple(whole)))
     pictures: Iterator[NDArray[np.uint8]] = (image for image, _ in _pictures(formats, whole))
     inputs = crops if kind == "reader" else pictures
-    return [image[None] for image in _counted(inputs, number)]
+    return [image[None] for image in _counted(inputs, number, "drawing what calibrates")]
 
 
 def draw_views(detector: Detector, formats: Sequence[Format], number: int, photos: Sequence[Path]) -> list[tuple[NDArray[Any], ...]]:
@@ -71,11 +71,11 @@ def draw_views(detector: Detector, formats: Sequence[Format], number: int, photo
                     views: list[NDArray[Any]] = [rectify(image, quad), *sample_features(seen, quad)]
                     yield tuple(view[None] for view in views)
 
-    return list(_counted(inputs(), number))
+    return list(_counted(inputs(), number, "drawing what calibrates reading"))
 
 
-def _counted(inputs: Iterator[Any], number: int) -> Iterator[Any]:
-    with click.progressbar(length=number, label="drawing what calibrates", file=sys.stderr, show_pos=True) as bar:
+def _counted(inputs: Iterator[Any], number: int, label: str) -> Iterator[Any]:
+    with click.progressbar(length=number, label=label, file=sys.stderr, show_pos=True) as bar:
         for given in islice(inputs, number):
             yield given
             bar.update(1)

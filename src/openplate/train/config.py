@@ -222,8 +222,11 @@ def check_sources(config: ReaderConfig | DetectorConfig | StraightenerConfig | E
     for key, folders, without in (("photos", config.photos, "train on drawings alone"), ("validation", validation, "hold out every fifth photo")):
         missing = [folder for folder in folders if not (Path(folder) / LABELS).is_file()]
         if missing:
+            inside = [str(path.parent) for folder in missing for path in sorted(Path(folder).glob(f"*/{LABELS}"))]
             raise ConfigError(
-                f"{key}: expected data sets, found no {LABELS} in {', '.join(missing)}; fetch or convert them (docs/data.md), "
+                f"{key}: expected data sets, found no {LABELS} in {', '.join(missing)}; "
+                + (f"name one of {', '.join(inside)}; or " if inside else "")
+                + "fetch or convert them (docs/data.md), "
                 f"name others with --set '{key}=[\"FOLDER\"]', or {without} with --set '{key}=[]'"
             )
     trained = {Path(folder).resolve() for folder in config.photos}

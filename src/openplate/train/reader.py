@@ -244,9 +244,13 @@ class Teacher:
         self._network = open_network(path, threads=threads)
         metadata = self._network.metadata
         if metadata.get("openplate.kind") != "reader":
-            raise ConfigError(f"teacher: expected the exported file of a reader, {path} is of kind {metadata.get('openplate.kind')!r}")
+            raise ConfigError(
+                f'teacher: expected the exported file of a reader, {path} is of kind {metadata.get("openplate.kind")!r}; name one that openplate export gave, or "package"'
+            )
         if metadata["openplate.characters"] != characters:
-            raise ConfigError(f"teacher: expected a reader of the charset {characters}, {path} has {metadata['openplate.characters']}")
+            raise ConfigError(
+                f"teacher: expected a reader of the charset {characters}, {path} has {metadata['openplate.characters']}; leave teacher out, or train on its countries"
+            )
         self._tells_countries = "openplate.origins" in metadata
 
     def __call__(self, crops: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:

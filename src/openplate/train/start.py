@@ -86,7 +86,9 @@ def start_from(network: nn.Module, path: Path, characters: str, sample: Callable
         return f"started from {path}: the most useful channels of a wider detector"
     if path.suffix.lower() == ".onnx":
         if isinstance(network, EndToEnd):
-            raise ConfigError(f"start_from: expected a checkpoint (.pt), got {path}; name exported files of its parts with detector and reader")
+            raise ConfigError(
+                f"start_from: expected a checkpoint (.pt), got {path}; name exported files of its parts with detector, straightener and reader"
+            )
         stored = read_exported(path)
         fill_network(network, stored, sample(), characters)
         return f"started from {path}: all {len(stored.layers)} layers" + _new_classes(characters, stored.characters)
