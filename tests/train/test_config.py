@@ -242,3 +242,12 @@ def test_channels_of_a_detector_are_whole_numbers(tmp_path: Path) -> None:
     for wrong in ("[8, 16, 32, 40]", "[8, 16, 32, 40, 12]", "[8, 16, 32, 40, 0]"):
         with pytest.raises(ConfigError, match="channels: expected five multiples of 8"):
             load_config(write(tmp_path, f"channels = {wrong}\n"), DetectorConfig)
+
+
+def test_folder_that_holds_data_sets_is_answered_with_their_names(tmp_path: Path) -> None:
+    for side in ("val", "train"):
+        (tmp_path / "ccpd" / side).mkdir(parents=True)
+        (tmp_path / "ccpd" / side / "labels.jsonl").touch()
+    with pytest.raises(ConfigError) as caught:
+        check_sources(ReaderConfig(photos=(str(tmp_path / "ccpd"),)))
+    assert f"in {tmp_path / 'ccpd'}; name one of {tmp_path / 'ccpd/train'}, {tmp_path / 'ccpd/val'}; or fetch or convert them" in str(caught.value)
