@@ -170,7 +170,9 @@ def test_parts_of_another_training_are_refused(exported: Exported, tmp_path: Pat
             open_end_to_end(path, load_formats())
     with pytest.raises(WeightsError, match="expected the first file of an end-to-end network of openplate, got kind 'straightener'"):
         open_end_to_end(part_beside(target, "straightener"), load_formats())
-    with pytest.raises(WeightsError, match="one input, this one has 4; it is of kind 'end-to-end-reader': name the first file of that network, with --model"):
+    with pytest.raises(
+        WeightsError, match="one input, this one has 4; it is of kind 'end-to-end-reader': name the first file of that network, with --model"
+    ):
         open_end_to_end(part_beside(target, "reader"), load_formats())
 
 
