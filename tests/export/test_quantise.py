@@ -44,6 +44,31 @@ def test_branch_that_leads_to_no_convolution_stays_floating() -> None:
     assert floating_nodes(helper.make_graph(nodes, "fork", [], []), 0) == ["aside"]
 
 
+def normalised() -> onnx.GraphProto:
+    """A convolution, its features over the root of their mean square, and another one."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], name="first"),
+        helper.make_node("Mul", ["a", "a"], ["square"], name="square"),
+        helper.make_node("ReduceMean", ["square"], ["mean"], name="mean", axes=[1], keepdims=1),
+        helper.make_node("Add", ["mean", "least"], ["sum"], name="sum"),
+        helper.make_node("Sqrt", ["sum"], ["root"], name="root"),
+        helper.make_node("Div", ["a", "root"], ["b"], name="over"),
+        helper.make_node("Conv", ["b", "v"], ["y"], name="second"),
+    ]
+    taken = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 2, 4, 4])
+    given = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 2, 4, 4])
+    rng = np.random.default_rng(0)
+    weights = [numpy_helper.from_array(rng.normal(size=(2, 2, 1, 1)).astype(np.float32), name) for name in "wv"]
+    return helper.make_graph(nodes, "normalised", [taken], [given], [*weights, numpy_helper.from_array(np.float32([1e-3]), "least")])
+
+
+def test_squares_and_what_is_summed_of_their_means_stay_floating() -> None:
+    assert floating_nodes(normalised(), 0) == ["square", "mean", "sum", "root", "over"]
+    model = helper.make_model(normalised(), opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    batches = [np.random.default_rng(i).normal(size=(1, 2, 4, 4)).astype(np.float32) for i in range(3)]
+    assert quantised_layers(quantise(model, batches, 0, fast=True)) == 2  # with a square among what is quantised NNCF ends in an error
+
+
 def test_too_few_convolutions_are_an_error() -> None:
     with pytest.raises(WeightsError, match="more than 2 convolutions, this one has 2"):
         floating_nodes(chain("Conv", "Relu", "Conv"), 2)

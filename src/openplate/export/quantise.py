@@ -58,8 +58,8 @@ def quantise(model: ModelProto, batches: Sequence[Inputs], keep: int = 1, *, fas
 
 
 def floating_nodes(graph: GraphProto, keep: int) -> list[str]:
-    """Names of the nodes that stay floating point: the first `keep` convolutions, all that is not on a way from one of the others to another, and
-    what is delicate by its kind.
+    """Names of the nodes that stay floating point: the first `keep` convolutions, all that is not on a way from one of the others to another, what is
+    delicate by its kind, squares (NNCF cannot quantise a product of a tensor with itself), and sums and products of these alone.
 
     Raises:
         WeightsError: fewer than `keep` + 1 convolutions are there.
@@ -71,7 +71,16 @@ def floating_nodes(graph: GraphProto, keep: int) -> list[str]:
     after = _reached(graph.node, chosen, forwards=True)
     before = _reached(reversed(graph.node), chosen, forwards=False)
     wanted = {node.name for node in chosen}
-    return [n.name for n in graph.node if n.name not in wanted and (n.op_type in _DELICATE or n.name not in after or n.name not in before)]
+    makers = {name: node.name for node in graph.node for name in node.output}
+    stay: dict[str, None] = {}
+    for node in graph.node:
+        if node.name in wanted:
+            continue
+        made_by = [makers[name] for name in node.input if name in makers]
+        apart = node.op_type in _DELICATE or node.name not in after or node.name not in before or len(set(node.input)) < len(node.input)
+        if apart or (node.op_type in ("Add", "Mul") and made_by and all(name in stay for name in made_by)):
+            stay[node.name] = None
+    return list(stay)
 
 
 def quantised_layers(model: ModelProto) -> int:
