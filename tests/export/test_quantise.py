@@ -125,3 +125,22 @@ def test_large_weights_are_halved_only_where_that_loses_nothing() -> None:
     kinds = {t.name: t.data_type for t in smaller.initializer}
     assert kinds == {"exact_half": onnx.TensorProto.FLOAT16} | dict.fromkeys(["inexact", "small", "scale"], onnx.TensorProto.FLOAT)
     assert [(node.op_type, node.output[0]) for node in smaller.node] == [("Cast", "exact"), ("MatMul", "y"), ("QuantizeLinear", "q")]
+
+
+def test_biases_are_corrected_the_fast_way_where_the_slow_one_loses_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    import nncf
+
+    tried: list[bool] = []
+    quantises = nncf.quantize
+
+    def lose(*given: object, fast_bias_correction: bool, **options: object) -> object:
+        tried.append(fast_bias_correction)
+        if not fast_bias_correction:
+            raise KeyError("/stages.2/Conv")
+        return quantises(*given, fast_bias_correction=True, **options)
+
+    monkeypatch.setattr(nncf, "quantize", lose)
+    model = helper.make_model(normalised(), opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    batches = [np.random.default_rng(i).normal(size=(1, 2, 4, 4)).astype(np.float32) for i in range(2)]
+    assert quantised_layers(quantise(model, batches, 0)) == 2
+    assert tried == [False, True]

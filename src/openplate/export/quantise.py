@@ -32,7 +32,8 @@ def quantise(model: ModelProto, batches: Sequence[Inputs], keep: int = 1, *, fas
         batches: what the model takes, as in training; never what measures it.
         keep: that many convolutions at the beginning stay floating point: they see the raw picture, lose most, and are small.
         fast: correct biases from each layer's own statistics instead of running the network up to it. The slow way is a little better; NNCF 3.4 cannot
-            do it for networks with several outputs joined into one, such as detectors.
+            do it for networks with several outputs joined into one, such as detectors, and loses its way (a KeyError) in some that join several layers,
+            such as LPRNet: these are corrected the fast way.
 
     Raises:
         WeightsError: fewer than `keep` + 1 convolutions are there.
@@ -46,15 +47,24 @@ def quantise(model: ModelProto, batches: Sequence[Inputs], keep: int = 1, *, fas
 
         nncf.set_log_level(logging.ERROR)
         dataset = nncf.Dataset(list(batches), lambda given: dict(zip(names, given if isinstance(given, tuple) else (given,), strict=True)))
-        quantised: ModelProto = nncf.quantize(
-            model,
-            dataset,
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(batches),
-            fast_bias_correction=fast,
-            ignored_scope=nncf.IgnoredScope(names=stay, validate=False),  # NNCF drops casts by itself, and would miss them
-        )
-    return quantised
+
+        def run(fast: bool) -> ModelProto:
+            quantised: ModelProto = nncf.quantize(
+                model,
+                dataset,
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(batches),
+                fast_bias_correction=fast,
+                ignored_scope=nncf.IgnoredScope(names=stay, validate=False),  # NNCF drops casts by itself, and would miss them
+            )
+            return quantised
+
+        try:
+            return run(fast)
+        except KeyError:
+            if fast:
+                raise
+            return run(fast=True)
 
 
 def floating_nodes(graph: GraphProto, keep: int) -> list[str]:
