@@ -99,7 +99,7 @@ def evaluate(
     # What can go wrong before the measuring, which takes minutes, goes wrong at once.
     if store:
         if model == MODELS[1]:
-            raise click.UsageError(f"--store keeps results of one file, and this network has two: leave out --model {model}")
+            raise click.UsageError(f"--store keeps results of one file, and this network has three: leave out --model {model}")
         network = _stored_network(part, false_alarms, bool(limit) or held_out, detector, reader)
         from openplate.evaluate.model_results import store_results
         from openplate.export.size import network_facts
