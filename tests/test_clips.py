@@ -77,11 +77,13 @@ def test_clip_outside_the_folder_cannot_be_labelled(tmp_path: Path) -> None:
 
 def test_truth_that_is_written_is_read_again_to_a_tenth_of_a_pixel(tmp_path: Path) -> None:
     plate = SeenPlate(3, box_to_quad(10.04, 20, 70, 33.96), 0.987, 1.26)
-    truth = Truth(1280, 720, 25.0, ("parked",), (TRACK,), ((plate,), ()))
+    kept = SeenPlate(3, box_to_quad(1, 1, 9, 4), 1.0, 0.0, 0.837)
+    truth = Truth(1280, 720, 25.0, ("parked",), (TRACK,), ((plate, kept), ()))
     write_truth(tmp_path / "t.json", truth)
     again = load_truth(tmp_path / "t.json")
     assert (again.width, again.height, again.fps, again.situations, again.tracks) == (1280, 720, 25.0, ("parked",), (TRACK,))
-    assert [len(plates) for plates in again.frames] == [1, 0]
+    assert [len(plates) for plates in again.frames] == [2, 0]
+    assert [plate.clarity for plate in again.frames[0]] == [None, 0.84]
     seen = again.frames[0][0]
     assert (seen.track, seen.visible, seen.blur_px) == (3, 0.99, 1.3)
     assert np.allclose(seen.quad, box_to_quad(10.0, 20, 70, 34.0), atol=1e-4)

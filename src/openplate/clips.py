@@ -57,12 +57,14 @@ class TrueTrack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenPlate:
-    """A plate in one frame: its quad, the share of its area that lies in the frame and is not covered, and its way in px while the shutter was open."""
+    """A plate in one frame: its quad, the share of its area that lies in the frame and is not covered, its way in px while the shutter was open, and how
+    much of its writing the recording kept, 0 to 1 (None: not measured, as for plates that are not seen whole)."""
 
     track: int
     quad: Quad
     visible: float
     blur_px: float
+    clarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,10 +152,10 @@ def load_truth(path: Path) -> Truth:
         frames = []
         for number, plates in enumerate(data["frames"]):
             for plate in plates:
-                _check(plate, _SEEN_KEYS, (), f"frame {number}")
+                _check(plate, _SEEN_KEYS, ("clarity",), f"frame {number}")
                 if plate["track"] not in known:
                     raise DatasetError(f"frame {number}: expected one of the tracks {sorted(known)}, got {plate['track']!r}")
-            frames.append(tuple(SeenPlate(p["track"], as_quad(p["quad"]), float(p["visible"]), float(p["blur_px"])) for p in plates))
+            frames.append(tuple(_parse_seen(plate) for plate in plates))
         return Truth(int(data["width"]), int(data["height"]), float(data["fps"]), tuple(data["situations"]), tuple(tracks), tuple(frames))
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
@@ -182,7 +184,13 @@ def write_truth(path: Path, truth: Truth) -> None:
 
 def _seen_as_json(plate: SeenPlate) -> dict[str, Any]:
     quad = [[round(float(x), 1), round(float(y), 1)] for x, y in np.asarray(plate.quad)]
-    return {"track": plate.track, "quad": quad, "visible": round(plate.visible, 2), "blur_px": round(plate.blur_px, 1)}
+    entry = {"track": plate.track, "quad": quad, "visible": round(plate.visible, 2), "blur_px": round(plate.blur_px, 1)}
+    return entry if plate.clarity is None else entry | {"clarity": round(plate.clarity, 2)}
+
+
+def _parse_seen(entry: dict[str, Any]) -> SeenPlate:
+    kept = entry.get("clarity")
+    return SeenPlate(entry["track"], as_quad(entry["quad"]), float(entry["visible"]), float(entry["blur_px"]), None if kept is None else float(kept))
 
 
 def _parse_clip(folder: Path, name: str, entry: Any) -> Clip:

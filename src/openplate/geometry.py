@@ -6,6 +6,8 @@ the image spans 0..W and 0..H); corners in the order TL TR BR BL *of the plate*,
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,7 +43,8 @@ def quad_to_box(quad: Quad) -> tuple[float, float, float, float]:
 
 def quad_size(quad: Quad) -> tuple[float, float]:
     """Mean length of the two horizontal and the two vertical sides, (width_px, height_px)."""
-    top, right, bottom, left = (float(np.linalg.norm(quad[(i + 1) % 4] - quad[i])) for i in range(4))
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = quad.tolist()  # a tenth of the time that NumPy takes for four points, and this is asked often
+    top, right, bottom, left = math.hypot(x1 - x0, y1 - y0), math.hypot(x2 - x1, y2 - y1), math.hypot(x3 - x2, y3 - y2), math.hypot(x0 - x3, y0 - y3)
     return (top + bottom) / 2, (left + right) / 2
 
 

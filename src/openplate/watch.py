@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Protocol
 
@@ -52,12 +53,15 @@ class PlateReader(Protocol):
 
 
 class Watcher:
-    """Makes sightings of the frames of one stream, given in order; `name` begins their ids (`name-1`, `name-2`, ...)."""
+    """Makes sightings of the frames of one stream, given in order; `name` begins their ids (`name-1`, `name-2`, ...); `joined` is called with the id of
+    what turned out to be part of an earlier sighting, and that one's."""
 
-    def __init__(self, pipeline: PlateReader, settings: WatchSettings = DEFAULT_SETTINGS, name: str = "") -> None:
+    def __init__(
+        self, pipeline: PlateReader, settings: WatchSettings = DEFAULT_SETTINGS, name: str = "", joined: Callable[[str, str], None] | None = None
+    ) -> None:
         self.settings = settings
         self._pipeline = pipeline
-        self._tracker = Tracker(pipeline.decoder, settings, f"{name}-" if name else "")
+        self._tracker = Tracker(pipeline.decoder, settings, f"{name}-" if name else "", joined)
         self._stir = Stir()
         self._time_s = -_TICK_S
         self._detected_s: float | None = None
@@ -107,6 +111,11 @@ class Watcher:
     def tracks(self) -> tuple[Track, ...]:
         """Where each plate is in the newest frame, lost ones left out."""
         return self._tracker.tracks()
+
+    @property
+    def followed(self) -> tuple[tuple[str, Quad], ...]:
+        """Everything that is in sight in the newest frame, by its id, that may become a sighting: also what is not believed to be a plate so far."""
+        return tuple((visit.id, visit.path.quad) for visit in self._tracker.live if visit.path.seen and not visit.duplicate)
 
     @property
     def plates(self) -> list[Plate]:

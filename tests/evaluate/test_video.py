@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -142,24 +143,29 @@ def test_tracks_count_where_plates_are_in_sight_and_only_when_they_became_sighti
     assert report.tracking_plates == TrackScore(matched=40, wrong=0, missed=10, switches=0, fragments=0, tracks=1)
 
 
-def test_fusing_is_compared_with_the_first_and_the_surest_look() -> None:
+def test_fusing_is_compared_with_the_first_the_clearest_and_the_surest_look() -> None:
     looks = (
         SingleLook(3, HERE, "A7", 0.5),
         SingleLook(5, HERE, "A4", 0.8),
         SingleLook(9, HERE, "A1", 0.7),
         SingleLook(3, THERE, "B2", 0.9),
-        SingleLook(5, THERE, "B2", 0.4),
+        SingleLook(5, THERE, "B7", 0.4),
         SingleLook(5, NOWHERE, "C3", 0.9),
     )
+    still = truth_of(t0=("A1", HERE), t1=("B2", THERE))
+    clear = {(9, 0): 0.8, (5, 0): 0.7, (5, 1): 0.9, (3, 1): 0.6}
+    frames = tuple(tuple(replace(plate, clarity=clear.get((i, plate.track), 0.5)) for plate in plates) for i, plates in enumerate(still.frames))
     run = run_of(sighting("1", "A1"), sighting("2", "B2", quad=THERE), looks=looks)
-    report = judge(clip_of("A1", "B2"), run, truth_of(t0=("A1", HERE), t1=("B2", THERE)))
-    assert [(f.width_px, f.looks, f.first_right, f.best_right, f.fused_right) for f in report.fused] == [
-        (80.0, 3, False, False, True),
-        (80.0, 2, True, True, True),
+    report = judge(clip_of("A1", may=("B2",)), run, replace(still, frames=frames))
+    assert [(f.width_px, f.needed, f.looks, f.first_right, f.clearest_right, f.best_right, f.fused_right) for f in report.fused] == [
+        (80.0, True, 3, False, True, False, True),
+        (80.0, False, 2, True, False, True, True),
     ]
-    assert [(g.name, g.plates, g.looks, g.first_wrong, g.best_wrong, g.fused_wrong) for g in report.fused_groups()] == [
-        ("60-90", 2, 5, 1, 1, 0),
-        ("all", 2, 5, 1, 1, 0),
+    assert [(g.name, g.needed, g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong) for g in report.fused_groups()] == [
+        ("60-90", True, 1, 3, 1, 0, 1, 0),
+        ("all", True, 1, 3, 1, 0, 1, 0),
+        ("60-90", False, 2, 5, 1, 1, 1, 0),
+        ("all", False, 2, 5, 1, 1, 1, 0),
     ]
 
 

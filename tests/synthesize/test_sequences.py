@@ -10,7 +10,7 @@ from openplate.errors import ConfigError, DatasetError
 from openplate.formats import Automaton, load_formats, select
 from openplate.geometry import box_to_quad, quad_iou, quad_size
 from openplate.synthesize.photos import Photo
-from openplate.synthesize.sequences import DrawnSequence, SequenceSettings, is_readable, is_usable, label_clip, write_sequences
+from openplate.synthesize.sequences import READABLE_CLARITY, DrawnSequence, SequenceSettings, is_readable, is_usable, label_clip, write_sequences
 from openplate.types import Image
 
 RU = select(load_formats(), ["RU"])[0]
@@ -155,6 +155,8 @@ def test_photos_with_plates_larger_than_asked_for_are_not_used() -> None:
         ("two rows in 23 px", SeenPlate(0, box_to_quad(0, 0, 60, 23), 1.0, 0.5), 2, False),
         ("two rows in 24 px", SeenPlate(0, box_to_quad(0, 0, 60, 24), 1.0, 0.5), 2, True),
         ("moves by 3 px of 14", SeenPlate(0, box_to_quad(0, 0, 60, 14), 1.0, 3.0), 1, False),
+        ("kept by the recording", SeenPlate(0, box_to_quad(0, 0, 60, 14), 1.0, 0.5, READABLE_CLARITY), 1, True),
+        ("smeared by the recording", SeenPlate(0, box_to_quad(0, 0, 60, 14), 1.0, 0.5, READABLE_CLARITY - 0.01), 1, False),
     ],
 )
 def test_what_has_to_be_read(situation: str, plate: SeenPlate, lines: int, expected: bool) -> None:
@@ -182,6 +184,9 @@ def test_written_sequence_is_a_labelled_clip_with_its_truth(tmp_path: Path, pict
     assert (clip.path, clip.country, clip.note) == (tmp_path / name, "RU", "parked")
     assert set(clip.plates + clip.may) == {track.text for track in load_truth(clip.truth).tracks}
     assert len(load_truth(clip.truth).frames) == sum(done) == 6
+    seen = [plate for frame in load_truth(clip.truth).frames for plate in frame]
+    assert all((plate.clarity is not None) == (plate.visible >= 0.95) for plate in seen)
+    assert 0.1 < max(plate.clarity or 0.0 for plate in seen) < 1
     if pictures:
         assert len(list((tmp_path / name).iterdir())) == 6
     else:

@@ -130,8 +130,10 @@ def _print(reports: Sequence[VideoReport], whole: VideoReport) -> None:
     groups = whole.fused_groups()
     if groups:
         click.echo()
-        rows = [["width, px", "plates", "looks", "first look wrong", "best look wrong", "fused wrong"]]
-        rows += [[g.name, str(g.plates), str(g.looks), str(g.first_wrong), str(g.best_wrong), str(g.fused_wrong)] for g in groups]
+        rows = [["width, px", "plates", "looks", "first look wrong", "clearest look wrong", "surest look wrong", "fused wrong"]]
+        for g in groups:
+            name = f"{g.name}, to be read" if g.needed else g.name
+            rows.append([name, *(str(n) for n in (g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong))])
         _table(rows)
     failures = [(report.name, one) for report in reports for one in report.judged if one.outcome != "right"]
     if failures:

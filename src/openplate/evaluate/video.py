@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -56,7 +56,8 @@ class SingleLook:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipRun:
-    """What watching a clip gave: all events, the tracks in sight in each frame (by frame number), every look, and what it cost.
+    """What watching a clip gave: all events, what is followed in each frame (by frame number) under the id of the sighting that it ended as, every look,
+    and what it cost.
 
     `watch_s` is the time from the file to the sightings, `decode_s` that of decoding alone, both on the clock; `watch_cpu_s` and `decode_cpu_s` are the
     processor's time. `plays_s` is the length of what was watched.
@@ -95,23 +96,31 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """One plate that was looked at more than once: whether the first look, the surest single look, and all looks together say its text."""
+    """One plate that was looked at more than once: whether the first look, the clearest, the surest, and all looks together say its text.
+
+    `needed`: it has to be seen. The clearest look is the one at which, as the truth knows, the recording kept most of the plate: the best single frame
+    that one could choose without reading any.
+    """
 
     width_px: float
+    needed: bool
     looks: int
     first_right: bool
+    clearest_right: bool
     best_right: bool
     fused_right: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FusedGroup:
-    """Plates of one width (px, at their nearest), and how many of them each way of reading gets wrong."""
+    """Plates of one width (px, at their nearest), and how many of them each way of reading gets wrong; `needed`: of those that have to be seen alone."""
 
     name: str
+    needed: bool
     plates: int
     looks: int
     first_wrong: int
+    clearest_wrong: int
     best_wrong: int
     fused_wrong: int
 
@@ -191,8 +200,10 @@ class VideoReport:
         return (float(np.median(values)), float(np.percentile(values, 90))) if values else None
 
     def fused_groups(self) -> tuple[FusedGroup, ...]:
-        """What fusing gains, by the plates' width."""
-        return tuple(group for group in (_fused_group(name, low, high, self.fused) for name, low, high in _width_groups()) if group.plates)
+        """What fusing gains, by the plates' width: first of the plates that have to be seen, then of all."""
+        needed = tuple(one for one in self.fused if one.needed)
+        groups = (_fused_group(*width, some, some is needed) for some in (needed, self.fused) for width in _width_groups())
+        return tuple(group for group in groups if group.plates)
 
     def runs_a_sighting(self) -> tuple[float, float, float] | None:
         """Detector, straightener and reader runs for each sighting that ended, readable or not; None without any."""
@@ -270,7 +281,8 @@ def watch_clip(pipeline: PlateReader, path: Path, settings: WatchSettings = DEFA
     stream_settings = StreamSettings(fps=fps) if path.is_dir() else StreamSettings()
     decode_s, decode_cpu_s = _time_decoding(path, stream_settings)
     listener = _Listener(pipeline)
-    watcher = Watcher(listener, settings)
+    joined: dict[str, str] = {}
+    watcher = Watcher(listener, settings, joined=joined.__setitem__)
     events: list[SightingEvent] = []
     tracks: dict[int, tuple[tuple[str, Quad], ...]] = {}
     watch_s = watch_cpu_s = last_s = 0.0
@@ -286,11 +298,11 @@ def watch_clip(pipeline: PlateReader, path: Path, settings: WatchSettings = DEFA
             if frame is None:
                 break
             last_s = frame.time_s if frame.time_s is not None else frame.index / rate_fps
-            tracks[frame.index] = tuple((track.id, track.quad) for track in watcher.tracks if track.seen)
+            tracks[frame.index] = watcher.followed
         warnings = stream.warnings
     return ClipRun(
         events=tuple(events),
-        tracks=tracks,
+        tracks={number: tuple((_final(name, joined), quad) for name, quad in followed) for number, followed in tracks.items()},
         looks=tuple(listener.looks()),
         counts=watcher.counts,
         plays_s=last_s + 1 / rate_fps,
@@ -300,6 +312,13 @@ def watch_clip(pipeline: PlateReader, path: Path, settings: WatchSettings = DEFA
         decode_cpu_s=decode_cpu_s,
         warnings=warnings,
     )
+
+
+def _final(name: str, joined: Mapping[str, str]) -> str:
+    """The id of the sighting that a visit has become a part of in the end."""
+    while name in joined:
+        name = joined[name]
+    return name
 
 
 def _time_decoding(path: Path, settings: StreamSettings) -> tuple[float, float]:
@@ -365,7 +384,7 @@ def judge(clip: Clip, run: ClipRun, truth: Truth | None = None, alike: Sequence[
         unreadable=len(run.closed) - len(read),
         revised=sum(_was_revised(sighting, run, alike) for sighting in run.closed),
         judged=tuple(judged),
-        fused=tuple(_compare_looks(run, truth, alike)) if truth else (),
+        fused=tuple(_compare_looks(clip, run, truth, alike)) if truth else (),
         tracking=score_tracks(_frame_matches(run, truth, ended)) if truth else None,
         tracking_plates=score_tracks(_frame_matches(run, truth, ended & _on_plates(run, truth))) if truth else None,
         cost=Cost(
@@ -470,13 +489,15 @@ def _on_plates(run: ClipRun, truth: Truth) -> set[str]:
     return {name for i, tracks in run.tracks.items() for name, quad in tracks if _track_at(quad, truth.frames[i]) is not None}
 
 
-def _compare_looks(run: ClipRun, truth: Truth, alike: Sequence[str]) -> Iterator[Fused]:
-    """For each plate in sight that was looked at more than once: its first look, its surest look, and its sighting."""
-    looks: dict[int, list[SingleLook]] = {}
+def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str]) -> Iterator[Fused]:
+    """For each plate in sight that was looked at more than once: its first look, its clearest and its surest one, and its sighting."""
+    looks: dict[int, list[tuple[float, SingleLook]]] = {}
     for look in run.looks:
-        track = _track_at(look.quad, truth.frames[look.frame])
+        plates = truth.frames[look.frame]
+        track = _track_at(look.quad, plates)
         if track is not None:
-            looks.setdefault(track, []).append(look)
+            plate = next(plate for plate in plates if plate.track == track)
+            looks.setdefault(track, []).append((plate.clarity or 0.0, look))
     sightings: dict[int, list[Sighting]] = {}
     for sighting in run.closed:
         track = _track_at(sighting.quad, truth.frames[sighting.frame])
@@ -487,12 +508,15 @@ def _compare_looks(run: ClipRun, truth: Truth, alike: Sequence[str]) -> Iterator
         widths = [quad_size(p.quad)[0] for plates in truth.frames for p in plates if p.track == true.track and p.visible >= _WHOLE]
         if len(seen) < 2 or max(widths, default=0.0) < COUNTED_PX:
             continue
-        best = max(seen, key=lambda look: look.confidence)
+        _, clearest = max(seen, key=lambda pair: pair[0])
+        best = max((look for _, look in seen), key=lambda look: look.confidence)
         own = max(sightings.get(true.track, []), key=lambda s: s.looks, default=None)
         yield Fused(
             width_px=max(widths),
+            needed=any(same_text(true.text, text, alike) for text in clip.plates),
             looks=len(seen),
-            first_right=same_text(seen[0].text, true.text, alike),
+            first_right=same_text(seen[0][1].text, true.text, alike),
+            clearest_right=same_text(clearest.text, true.text, alike),
             best_right=same_text(best.text, true.text, alike),
             fused_right=own is not None and same_text(own.reading.text, true.text, alike),
         )
@@ -504,13 +528,15 @@ def _width_groups() -> list[tuple[str, float, float]]:
     return [*((name, edges[i], edges[i + 1]) for i, name in enumerate(names)), ("all", 0.0, math.inf)]
 
 
-def _fused_group(name: str, low: float, high: float, fused: Sequence[Fused]) -> FusedGroup:
+def _fused_group(name: str, low: float, high: float, fused: Sequence[Fused], needed: bool) -> FusedGroup:
     group = [one for one in fused if low <= one.width_px < high]
     return FusedGroup(
         name,
+        needed,
         len(group),
         sum(one.looks for one in group),
         sum(not one.first_right for one in group),
+        sum(not one.clearest_right for one in group),
         sum(not one.best_right for one in group),
         sum(not one.fused_right for one in group),
     )

@@ -26,6 +26,7 @@ from openplate.formats.model import Format, PlateType, sample_pieces
 from openplate.geometry import quad_area, quad_size, quad_to_box
 from openplate.sources import write_image
 from openplate.synthesize.backdrops import cover, draw_street, is_open_road, light_of, photo_backdrop
+from openplate.synthesize.clarity import Strip, clarity, plate_strip
 from openplate.synthesize.crops import choose_type
 from openplate.synthesize.faces import Box, Camera, Face, Floats, Layer, Sheet, glow, put_over, rounded, smear, texture_levels
 from openplate.synthesize.overlays import Overlay, choose_overlay
@@ -44,8 +45,9 @@ _HEIGHT_M = {"pole": (4.0, 7.5), "gate": (1.8, 3.2), "dash": (1.15, 1.5), "hand"
 _CLEAR_LEVELS, _CLEAN_LEVELS = 45, 90
 """Between a plate's dark and light pixels there must be at least so many grey levels in the picture, and on the plate itself, for it to be read."""
 _SEEN_WIDTH_PX, _SEEN_SHARE = 8.0, 0.02
-READABLE_ROW_PX, READABLE_WIDTH_PX, READABLE_FRAMES = 12.0, 60.0, 5
-"""A plate has to be read when it is seen whole, with rows at least this high, this wide, and hardly blurred, in that many frames."""
+READABLE_ROW_PX, READABLE_WIDTH_PX, READABLE_FRAMES, READABLE_CLARITY = 12.0, 60.0, 5, 0.5
+"""A plate has to be read when it is seen whole, with rows at least this high, this wide, hardly blurred, and so well kept by the recording
+(people read plates of a `clarity` of 0.5 with some pains and none under 0.4), in that many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class SequenceSettings:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Actor:
     """A vehicle or a person: its faces, and its place in each frame `(N, 3)` as x, z, yaw, NaN where it is not there; whether its plate's contrast lets
-    it be read."""
+    it be read, and the plate as it was drawn."""
 
     faces: tuple[Face, ...]
     lamps: tuple[Lamp, ...]
@@ -93,6 +95,7 @@ class _Actor:
     parked: bool
     path: Floats
     clear: bool = True
+    artwork: Strip | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +106,7 @@ class _Painted:
     text: str
     type: PlateType
     clear: bool
+    artwork: Strip
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,13 @@ class DrawnSequence:
         for number in range(self.settings.frames):
             frame, seen = self._draw(number, shifts)
             yield self._record(frame, number, seen, table, rng)
+
+    def clarity(self, recorded: Image, plate: SeenPlate) -> float:
+        """How much of the writing of a plate a recorded frame keeps, 0 to 1 (see `clarity`)."""
+        own = len(self._actors)
+        shown = self._actors[plate.track] if plate.track < own else self._painted[plate.track - own]
+        assert shown.artwork is not None and shown.type is not None
+        return clarity(shown.artwork, plate_strip(recorded, plate.quad), shown.type.lines)
 
     def truth(self, frames: Sequence[tuple[SeenPlate, ...]]) -> Truth:
         """The truth of the whole sequence, from the plates of all its frames."""
@@ -421,7 +432,8 @@ class _Stage:
         vehicle = build_vehicle(kind, end, drawn, rng, self._light * dark, plate_light)
         levels = _contrast(drawn.image, drawn.quad)
         clear = levels >= _CLEAN_LEVELS and levels * float(plate_light.mean()) >= _CLEAR_LEVELS
-        self.actors.append(_Actor(vehicle.faces, vehicle.lamps, vehicle.plate, drawn.text, drawn.type, parked, path, clear))
+        artwork = plate_strip(drawn.image, drawn.quad)
+        self.actors.append(_Actor(vehicle.faces, vehicle.lamps, vehicle.plate, drawn.text, drawn.type, parked, path, clear, artwork))
 
     def _path(self, x: Floats, z: Floats) -> Floats:
         """Places in each frame with the yaw that follows from the way; gone once it is behind the camera or too far."""
@@ -608,7 +620,7 @@ def write_sequences(
                 writer.write(image)
                 frames.append(seen)
                 done(1)
-        truth = sequence.truth(frames)
+        truth = sequence.truth(_see_recording(path, sequence, frames))
         truth_path = out / f"{number:03d}.truth.json"
         write_truth(truth_path, truth)
         clips.append(label_clip(path, truth, sequence.country, truth_path, sequence.faint))
@@ -629,9 +641,26 @@ def label_clip(path: Path, truth: Truth, country: str, truth_path: Path | None =
 
 
 def is_readable(plate: SeenPlate, lines: int) -> bool:
-    """Whether a plate in one frame is whole, large and sharp enough that it has to be read."""
+    """Whether a plate in one frame is whole, large, sharp, and kept by the recording well enough that it has to be read."""
     width, height = quad_size(plate.quad)
-    return plate.visible >= 0.95 and width >= READABLE_WIDTH_PX and height / lines >= READABLE_ROW_PX and plate.blur_px <= 0.2 * height / lines
+    kept = plate.clarity is None or plate.clarity >= READABLE_CLARITY
+    return kept and _is_whole(plate) and width >= READABLE_WIDTH_PX and height / lines >= READABLE_ROW_PX and plate.blur_px <= 0.2 * height / lines
+
+
+def _is_whole(plate: SeenPlate) -> bool:
+    return plate.visible >= 0.95
+
+
+def _see_recording(path: Path, sequence: DrawnSequence, frames: Sequence[tuple[SeenPlate, ...]]) -> list[tuple[SeenPlate, ...]]:
+    """The plates of all frames with what the recording at `path` kept of those that are seen whole."""
+    from openplate.streams import open_stream
+    from openplate.streams.settings import StreamSettings
+
+    found = []
+    with open_stream(str(path), StreamSettings(fps=sequence.settings.fps) if path.is_dir() else StreamSettings()) as stream:
+        for frame, plates in zip(stream, frames, strict=True):
+            found.append(tuple(replace(plate, clarity=sequence.clarity(frame.image, plate)) if _is_whole(plate) else plate for plate in plates))
+    return found
 
 
 class _PictureWriter:
@@ -748,7 +777,9 @@ def _repaint(
     quads = [np.asarray(quad * scale - [left, top], dtype=np.float32) for quad in photo.quads]
     image, plates = replace_plates(image, quads, [plate_format], rng, difficulty=0.5)
     types = {plate_type.name: plate_type for plate_type in plate_format.types}
-    painted = [_Painted(p.quad, p.text or "", types[p.type or ""], _contrast(image, p.quad) >= _CLEAR_LEVELS) for p in plates]
+    painted = [
+        _Painted(p.quad, p.text or "", types[p.type or ""], _contrast(image, p.quad) >= _CLEAR_LEVELS, plate_strip(image, p.quad)) for p in plates
+    ]
     own_px = quad_size(largest)[0] * scale
     factor = max(1.02, math.exp(rng.uniform(*(math.log(max(v, own_px * 1.1)) for v in settings.plate_px))) / own_px)
     low = max(1.0, factor * rng.uniform(0.4, 0.9))

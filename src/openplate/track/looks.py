@@ -18,7 +18,7 @@ from openplate.geometry import quad_size
 from openplate.read.decode import NOTHING, Decoder, Look
 from openplate.types import Crop, Image, Quad, Reading
 
-ALIKE = 0.85
+ALIKE = 0.7
 """Correlation of what two looks at the same plate get wrong however different they are: the same dirt, light, camera and network."""
 _CHANGE = 1.0
 """Two looks whose places differ by this many plate heights (or whose sizes by this part) share little more than that."""

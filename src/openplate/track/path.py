@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from openplate.geometry import quad_size
 from openplate.track.associate import Expected
 from openplate.track.follow import Around, Picture, follow, likeness, look_around, patch, stands
 from openplate.track.motion import Motion, Vector
@@ -19,6 +21,10 @@ _REACH, _BLIND_REACH, _MOST_REACH = 1.0, 2.0, 3.0
 """Within how many plate sizes a plate is expected that was followed, more for each second that it was not seen, and at most."""
 _PREDICTED_S = 1.0
 _STANDING_S = 1.0
+_IN_A_ROW = 3
+_EDGE_PX = 2.0
+_LEAST_SPEED, _OTHER_WAY = 1.0, 0.6
+"""What leaves the picture goes on as it went: a step of at least so many px that is off by this part of it is not the plate's but the ground's at the edge."""
 _SLOW_PX = 0.5
 """What is expected to move by less from one frame to the next may stand."""
 
@@ -37,7 +43,12 @@ class Path:
         self.first_s = self.last_seen_s = self.last_detected_s = time_s
         self.detections = 0
         self._confidences = 0.0
+        self._latest: deque[float] = deque(maxlen=_IN_A_ROW)
+        self.clearest = 0.0
+        """The largest mean confidence of three detections in a row, 0 while there were fewer."""
         self.best_detection = 0.0
+        self.largest_px = 0.0
+        """The largest height at which it was detected."""
         self.crossed: Literal["in", "out"] | None = None
         self.broken = False
         """Whether this may have become another plate since this was last set to False: it looked different, or was out of sight."""
@@ -62,6 +73,10 @@ class Path:
         self._look_around(frame, detection.quad)
         self.detections += 1
         self._confidences += detection.confidence
+        self.largest_px = max(self.largest_px, quad_size(detection.quad)[1])
+        self._latest.append(detection.confidence)
+        if len(self._latest) == _IN_A_ROW:
+            self.clearest = max(self.clearest, sum(self._latest) / _IN_A_ROW)
         self.best_detection = max(self.best_detection, detection.confidence)
         self.last_detected_s = time_s
         # Where following led into this frame, a detection beside it corrects the place; it is not a move.
@@ -76,6 +91,8 @@ class Path:
             self._place(self.quad, time_s, np.zeros(2, np.float32))
             return
         found = None if around is None else follow(around, frame, expected)
+        if found is not None and self._at_edge(found.quad) and _goes_elsewhere(found.shift, expected):
+            found = None
         if found is not None and likeness(self._patch, found.patch) >= _SAME_LOOK:
             self._place(found.quad, time_s, found.shift)
             self._look_around(frame, found.quad)
@@ -95,7 +112,9 @@ class Path:
         self.last_seen_s, self.last_detected_s, self._updated_s = later.last_seen_s, later.last_detected_s, later._updated_s
         self.detections += later.detections
         self._confidences += later._confidences
+        self._latest, self.clearest = later._latest, max(self.clearest, later.clearest)
         self.best_detection = max(self.best_detection, later.best_detection)
+        self.largest_px = max(self.largest_px, later.largest_px)
         self._patch, self._around = later._patch, later._around
 
     def restart(self, time_s: float) -> None:
@@ -127,6 +146,10 @@ class Path:
         gone = not self.seen and not (0 <= x <= self._frame[0] and 0 <= y <= self._frame[1])
         return gone or time_s - self.last_seen_s > self._settings.lost_s or time_s - self.last_detected_s > self._settings.follow_s
 
+    def _at_edge(self, quad: Quad) -> bool:
+        """Whether a quad reaches the picture's edge."""
+        return bool(quad.min() < _EDGE_PX or (quad.max(axis=0) > np.array(self._frame) - _EDGE_PX).any())
+
     def _place(self, quad: Quad, time_s: float, shift: Vector | None) -> None:
         self._cross(self.quad, quad)
         self.quad, self.seen = quad, True
@@ -144,3 +167,9 @@ class Path:
     def _point(self, quad: NDArray[np.float32]) -> Point:
         x, y = quad.mean(axis=0)
         return float(x) / self._frame[0], float(y) / self._frame[1]
+
+
+def _goes_elsewhere(shift: Vector, expected: Vector) -> bool:
+    """Whether a step is not the one that was expected of what moves."""
+    speed = float(np.linalg.norm(expected))
+    return speed >= _LEAST_SPEED and float(np.linalg.norm(shift - expected)) > _OTHER_WAY * speed

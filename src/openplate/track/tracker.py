@@ -37,10 +37,12 @@ _MOST_LOST = 300
 
 
 class Tracker:
-    """Follows plates and keeps their visits. Ids are `prefix` and a number."""
+    """Follows plates and keeps their visits. Ids are `prefix` and a number; `joined` is told the id of a visit that turned out to be part of an earlier
+    one, and that one's."""
 
-    def __init__(self, decoder: Decoder, settings: WatchSettings, prefix: str = "") -> None:
+    def __init__(self, decoder: Decoder, settings: WatchSettings, prefix: str = "", joined: Callable[[str, str], None] | None = None) -> None:
         self._decoder = decoder
+        self._joined = joined
         self._settings = settings
         self._prefix = prefix
         self._number = 0
@@ -189,6 +191,8 @@ class Tracker:
         earlier.replaced = False
         earlier.join(later)
         self._visits.remove(later)
+        if self._joined is not None:
+            self._joined(later.id, earlier.id)
 
     def _close(self, visits: Sequence[Visit], time_s: float) -> list[SightingEvent]:
         events = []

@@ -22,6 +22,8 @@ _DOUBTS = 3
 """So many looks at another text in a row settle it."""
 CLEAR = 0.75
 """A plate as confident as this is believed to be one even though it is large and the reader sees no text in it that a plate here would have."""
+_CLEAR_IN_A_ROW = 0.7
+"""The same for three detections in a row of what moves: plates that come from afar are faint on average (drawn sequences: 4 of 4 plates, 2 of 31 other things)."""
 _STANDING = 0.65
 """The same for what has a text that a plate here would have, and never moves: overlays and signs are fainter (drawn sequences: plates that stand 0.76 and more)."""
 _LARGE_PX = 14.0
@@ -33,6 +35,8 @@ _SMALL_PX = 11.0
 _BLURRED = 0.025
 """Sharpness under which a third of the drawn plates is read."""
 _WAIT_S, _WAIT_GROWTH, _LONGEST_WAIT_S = 0.12, 1.3, 3.0
+_CLEARER, _CLEARER_WAIT_S = 1.05, 0.08
+"""A plate whose text is not sure is looked at again where it is this many times as telling as ever before: of one that comes nearer the last looks say most."""
 _STILL_WAIT_S, _STILL_GROWTH = 0.4, 1.6
 _NOTHING_WAIT_S, _NOTHING_GROWTH, _LONGEST_NOTHING_S = 0.2, 2.0, 5.0
 _SETTLED = 0.25
@@ -99,11 +103,12 @@ class Visit:
         waited = time_s - self.last_look_s
         if self._is_look_due(time_s, waited):
             return True
-        if waited < _WAIT_S or self._weighed == self.path.changes:
+        better, wait_s = (self.settings.better, _WAIT_S) if self.is_sure() else (_CLEARER, _CLEARER_WAIT_S)
+        if waited < wait_s or self._weighed == self.path.changes:
             return False
         # What stands there unchanged is as telling as before.
         self._weighed = self.path.changes
-        return expected() >= self.settings.better * self._best_expected
+        return expected() >= better * self._best_expected
 
     def _is_look_due(self, time_s: float, waited: float) -> bool:
         """Whether the reader should look again after so long, however telling the look would be."""
@@ -194,6 +199,8 @@ class Visit:
             reasons.append("one_look")
         if not reasons and not self.path.motion.moved and not self._may_stand(agreed, len(telling)):
             reasons.append("static")
+        if not reasons and not self._is_clear() and not self.decoder.is_expected(self.reading.text, self.reading.lines):
+            reasons.append("faint")
         return self._unreadable(reasons) if reasons else Verdict("read", ())
 
     def is_plate(self) -> bool:
@@ -201,7 +208,7 @@ class Visit:
         confidence, looked = self.path.detection_confidence, self.looks_taken >= 2
         if self._is_doubtful():
             return confidence >= FAINT and not looked
-        return self.reading.confidence >= _LIKELY or confidence >= (CLEAR if looked and not self.reading.text else FAINT)
+        return self.reading.confidence >= _LIKELY or self._is_clear() or (confidence >= FAINT and not (looked and not self.reading.text))
 
     def is_parked(self, time_s: float) -> bool:
         """Whether it has stood still long enough to count as parked."""
@@ -287,12 +294,18 @@ class Visit:
         high = max((look.height_px for look in self.looks), default=0.0)
         if not self.reading.text and high >= _HUGE_PX and self.looks_taken >= 2:
             return True
-        if self.path.detection_confidence >= CLEAR or high < _LARGE_PX:
+        if self.looks_taken >= 2:
+            high = max(high, self.path.largest_px)
+        if self._is_clear() or high < _LARGE_PX:
             return False
         if not self.reading.text or not self.decoder.is_expected(self.reading.text, self.reading.lines):
             return True
         stands = not self.path.motion.moved and self.looks_taken >= self.settings.static_agreeing
         return stands and self.path.detection_confidence < _STANDING and self.verdict().status != "read"
+
+    def _is_clear(self) -> bool:
+        """Whether a plate is detected so clearly that it is believed to be one, whatever is read."""
+        return self.path.detection_confidence >= CLEAR or (self.path.motion.moved and self.path.clearest >= _CLEAR_IN_A_ROW)
 
     def _contradicts(self, look: PlateLook) -> bool:
         """Whether a look shows another plate's text, as far as one look can tell. It takes less where this may have become another plate."""

@@ -1,0 +1,63 @@
+"""A plate's way through frames: what is followed and what is not, how clearly and how large it was detected."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from openplate.geometry import box_to_quad
+from openplate.track.follow import Followed
+from openplate.track.path import Path
+from openplate.track.settings import WatchSettings
+from openplate.types import Detection, Image
+from tests.track.scenes import HEIGHT, Film, Shown
+
+
+def film(y: float) -> Film:
+    """A plate that goes down by 6 px a frame, from `y` on."""
+    return Film(lambda n: [Shown("a", "", 300, y + 6 * n, found=0.5 + 0.1 * (n % 4))])
+
+
+def along(shown: Film, frames: int) -> tuple[Path, Image]:
+    """Its path, detected in every frame."""
+    path = None
+    for n in range(frames):
+        image = shown.frame(n).image
+        (detection,) = shown.detect(image)
+        if path is None:
+            path = Path(detection, 0.0, image, WatchSettings())
+        else:
+            path.follow(image, n / 25)
+            path.detect(detection, n / 25, image)
+    assert path is not None
+    return path, shown.frame(frames).image
+
+
+@pytest.mark.parametrize(
+    ("last_y", "step", "seen"),
+    [(HEIGHT - 16.0, 0.0, False), (HEIGHT - 16.0, 6.0, True), (HEIGHT - 100.0, 0.0, True)],
+    ids=["ground at the edge", "goes on at the edge", "stops in the picture"],
+)
+def test_what_leaves_the_picture_does_not_stay_at_its_edge(monkeypatch: pytest.MonkeyPatch, last_y: float, step: float, seen: bool) -> None:
+    path, following = along(film(last_y - 6 * 9), 10)
+    quad = path.quad + np.float32([0, 6 if last_y > HEIGHT - 50 else step])
+    monkeypatch.setattr("openplate.track.path.follow", lambda *_: Followed(quad, np.array([0, step], np.float32), path._patch))
+    path.follow(following, 10 / 25)
+    assert path.seen == seen
+
+
+def test_clearest_are_three_detections_in_a_row() -> None:
+    assert along(film(100), 2)[0].clearest == 0.0
+    path, _ = along(film(100), 6)  # 0.5, 0.6, 0.7, 0.8, 0.5, 0.6
+    assert path.clearest == pytest.approx(0.7)
+    assert path.detection_confidence == pytest.approx(3.7 / 6)
+
+
+def test_largest_height_is_that_of_all_detections() -> None:
+    image = film(100).frame(0).image
+    path = Path(Detection(box_to_quad(200, 90, 300, 115), 0.9), 0.0, image, WatchSettings())
+    later = Path(Detection(box_to_quad(200, 90, 320, 120), 0.9), 1.0, image, WatchSettings())
+    assert (path.largest_px, later.largest_px) == (25.0, 30.0)
+    path.go_on(later)
+    path.detect(Detection(box_to_quad(200, 90, 280, 110), 0.9), 1.1, image)
+    assert path.largest_px == 30.0
