@@ -16,6 +16,8 @@ from openplate.types import Quad
 
 LABELS = "labels.json"
 TRUTH_VERSION = 1
+WHOLE = 0.95
+"""A plate of which at least this share is seen is seen whole."""
 Direction = Literal["approaching", "receding", "across", "still"]
 _CLIP_KEYS = ("country", "plates", "parked", "may", "note", "truth")
 _TRUTH_KEYS = ("version", "width", "height", "fps", "situations", "tracks", "frames")

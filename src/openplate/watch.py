@@ -113,9 +113,9 @@ class Watcher:
         return self._tracker.tracks()
 
     @property
-    def followed(self) -> tuple[tuple[str, Quad], ...]:
-        """Everything that is in sight in the newest frame, by its id, that may become a sighting: also what is not believed to be a plate so far."""
-        return tuple((visit.id, visit.path.quad) for visit in self._tracker.live if visit.path.seen and not visit.duplicate)
+    def followed(self) -> tuple[Track, ...]:
+        """The tracks, and what may become a sighting though it does not seem to be a plate so far."""
+        return self._tracker.tracks(believed=False)
 
     @property
     def plates(self) -> list[Plate]:

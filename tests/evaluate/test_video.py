@@ -13,7 +13,7 @@ from openplate.charset import Charset
 from openplate.clips import Clip, SeenPlate, TrueTrack, Truth, write_truth
 from openplate.errors import DatasetError
 from openplate.evaluate.tracks import TrackScore
-from openplate.evaluate.video import ClipRun, SingleLook, VideoReport, combine_reports, evaluate_clip, judge, video_row, watch_clip
+from openplate.evaluate.video import ClipRun, SingleLook, VideoReport, _as_ended, combine_reports, evaluate_clip, judge, video_row, watch_clip
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
 from openplate.read.decode import Decoder
@@ -143,6 +143,12 @@ def test_tracks_count_where_plates_are_in_sight_and_only_when_they_became_sighti
     assert report.tracking_plates == TrackScore(matched=40, wrong=0, missed=10, switches=0, fragments=0, tracks=1)
 
 
+def test_parts_of_one_sighting_count_under_its_id_and_once_a_frame() -> None:
+    joined = {"3": "2", "2": "1"}
+    assert {name: quad is HERE for name, quad in _as_ended([("3", HERE), ("4", THERE)], joined)} == {"1": True, "4": False}
+    assert [(name, quad is THERE) for name, quad in _as_ended([("2", HERE), ("1", THERE)], joined)] == [("1", True)]
+
+
 def test_fusing_is_compared_with_the_first_the_clearest_and_the_surest_look() -> None:
     looks = (
         SingleLook(3, HERE, "A7", 0.5),
@@ -161,12 +167,14 @@ def test_fusing_is_compared_with_the_first_the_clearest_and_the_surest_look() ->
         (80.0, True, 3, False, True, False, True),
         (80.0, False, 2, True, False, True, True),
     ]
-    assert [(g.name, g.needed, g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong) for g in report.fused_groups()] == [
-        ("60-90", True, 1, 3, 1, 0, 1, 0),
-        ("all", True, 1, 3, 1, 0, 1, 0),
-        ("60-90", False, 2, 5, 1, 1, 1, 0),
-        ("all", False, 2, 5, 1, 1, 1, 0),
-    ]
+    for needed, counts in ((True, (1, 3, 1, 0, 1, 0)), (False, (2, 5, 1, 1, 1, 0))):
+        groups = [
+            (g.name, g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong) for g in report.fused_groups(needed=needed)
+        ]
+        assert groups == [("60-90", *counts), ("all", *counts)]
+    unmeasured = judge(clip_of("A1", may=("B2",)), run, still)
+    assert [f.clearest_right for f in unmeasured.fused] == [None, None]
+    assert [group.clearest_wrong for group in unmeasured.fused_groups()] == [None, None]
 
 
 def test_plates_with_one_look_and_those_too_narrow_are_not_compared() -> None:

@@ -51,7 +51,7 @@ def test_a_reason_that_the_page_does_not_know_stays_as_it_is() -> None:
 
 
 def test_reasons_of_sightings_are_words_in_both_languages() -> None:
-    words = ("no_format", "disagreeing", "unsure", "one_look", "static", "faint", "too_small", "blurred")
+    words = ("no_format", "disagreeing", "unsure", "one_look", "static", "unexpected", "too_small", "blurred")
     assert "_" not in sighting_reasons(words, ENGLISH) + sighting_reasons(words, RUSSIAN)
 
 

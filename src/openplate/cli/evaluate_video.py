@@ -127,13 +127,13 @@ def _load(sources: Sequence[Path], limit: int | None) -> tuple[list[Clip], list[
 def _print(reports: Sequence[VideoReport], whole: VideoReport) -> None:
     shown = [*reports, *([whole] if len(reports) > 1 else [])]
     _table([list(VIDEO_HEADINGS), *(video_row(report) for report in shown)])
-    groups = whole.fused_groups()
+    groups = [(f"{g.name}, to be read", g) for g in whole.fused_groups(needed=True)] + [(g.name, g) for g in whole.fused_groups()]
     if groups:
         click.echo()
         rows = [["width, px", "plates", "looks", "first look wrong", "clearest look wrong", "surest look wrong", "fused wrong"]]
-        for g in groups:
-            name = f"{g.name}, to be read" if g.needed else g.name
-            rows.append([name, *(str(n) for n in (g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong))])
+        for name, g in groups:
+            counts = (g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong)
+            rows.append([name, *("-" if n is None else str(n) for n in counts)])
         _table(rows)
     failures = [(report.name, one) for report in reports for one in report.judged if one.outcome != "right"]
     if failures:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.clips import Clip, SeenPlate, Truth, load_truth
+from openplate.clips import WHOLE, Clip, SeenPlate, Truth, load_truth
 from openplate.errors import DatasetError
 from openplate.evaluate.metrics import Rate, overlap, rate, same_text
 from openplate.evaluate.summary import READ_IOU
@@ -32,7 +32,6 @@ from openplate.watch import PlateReader, Watcher
 COUNTED_SHARE, COUNTED_PX = 0.5, 50.0
 """A true plate counts as in sight, for following it and for how long its text took, when this share of it is seen and it is this wide."""
 WIDTH_EDGES = (60.0, 90.0, 130.0)
-_WHOLE = 0.95
 
 Outcome = Literal["right", "doubled", "wrong", "extra", "missed"]
 OUTCOMES: dict[Outcome, str] = {
@@ -99,28 +98,27 @@ class Fused:
     """One plate that was looked at more than once: whether the first look, the clearest, the surest, and all looks together say its text.
 
     `needed`: it has to be seen. The clearest look is the one at which, as the truth knows, the recording kept most of the plate: the best single frame
-    that one could choose without reading any.
+    that one could choose without reading any; None where the truth does not know.
     """
 
     width_px: float
     needed: bool
     looks: int
     first_right: bool
-    clearest_right: bool
+    clearest_right: bool | None
     best_right: bool
     fused_right: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FusedGroup:
-    """Plates of one width (px, at their nearest), and how many of them each way of reading gets wrong; `needed`: of those that have to be seen alone."""
+    """Plates of one width (px, at their nearest), and how many of them each way of reading gets wrong; None where that is not known of all of them."""
 
     name: str
-    needed: bool
     plates: int
     looks: int
     first_wrong: int
-    clearest_wrong: int
+    clearest_wrong: int | None
     best_wrong: int
     fused_wrong: int
 
@@ -199,11 +197,10 @@ class VideoReport:
         values = [one.late_s for one in self.judged if one.late_s is not None]
         return (float(np.median(values)), float(np.percentile(values, 90))) if values else None
 
-    def fused_groups(self) -> tuple[FusedGroup, ...]:
-        """What fusing gains, by the plates' width: first of the plates that have to be seen, then of all."""
-        needed = tuple(one for one in self.fused if one.needed)
-        groups = (_fused_group(*width, some, some is needed) for some in (needed, self.fused) for width in _width_groups())
-        return tuple(group for group in groups if group.plates)
+    def fused_groups(self, needed: bool = False) -> tuple[FusedGroup, ...]:
+        """What fusing gains, by the plates' width; `needed`: of the plates that have to be seen alone."""
+        some = [one for one in self.fused if one.needed or not needed]
+        return tuple(group for group in (_fused_group(*width, some) for width in _width_groups()) if group.plates)
 
     def runs_a_sighting(self) -> tuple[float, float, float] | None:
         """Detector, straightener and reader runs for each sighting that ended, readable or not; None without any."""
@@ -231,6 +228,7 @@ class VideoReport:
             "tracking": None if tracking is None else asdict(tracking) | {"idf1": tracking.idf1},
             "tracking_plates": None if on_plates is None else asdict(on_plates) | {"idf1": on_plates.idf1},
             "fused": [asdict(group) for group in self.fused_groups()],
+            "fused_needed": [asdict(group) for group in self.fused_groups(needed=True)],
             "runs_a_sighting": None if runs is None else dict(zip(("detector", "straightener", "reader"), runs, strict=True)),
             "cost": asdict(self.cost) | {"times_real_time": self.cost.times_real_time, "times_decoding": self.cost.times_decoding},
             "rejected": dict(self.rejected),
@@ -298,11 +296,11 @@ def watch_clip(pipeline: PlateReader, path: Path, settings: WatchSettings = DEFA
             if frame is None:
                 break
             last_s = frame.time_s if frame.time_s is not None else frame.index / rate_fps
-            tracks[frame.index] = watcher.followed
+            tracks[frame.index] = tuple((track.id, track.quad) for track in watcher.followed if track.seen)
         warnings = stream.warnings
     return ClipRun(
         events=tuple(events),
-        tracks={number: tuple((_final(name, joined), quad) for name, quad in followed) for number, followed in tracks.items()},
+        tracks={number: _as_ended(followed, joined) for number, followed in tracks.items()},
         looks=tuple(listener.looks()),
         counts=watcher.counts,
         plays_s=last_s + 1 / rate_fps,
@@ -314,11 +312,15 @@ def watch_clip(pipeline: PlateReader, path: Path, settings: WatchSettings = DEFA
     )
 
 
-def _final(name: str, joined: Mapping[str, str]) -> str:
-    """The id of the sighting that a visit has become a part of in the end."""
-    while name in joined:
-        name = joined[name]
-    return name
+def _as_ended(followed: Sequence[tuple[str, Quad]], joined: Mapping[str, str]) -> tuple[tuple[str, Quad], ...]:
+    """What is followed in a frame under the ids of the sightings that it has become a part of in the end, each once: where two parts of one were in sight
+    together, the one that had its id all along."""
+    ended: dict[str, Quad] = {}
+    for name, quad in sorted(followed, key=lambda pair: pair[0] in joined):
+        while name in joined:
+            name = joined[name]
+        ended.setdefault(name, quad)
+    return tuple(ended.items())
 
 
 def _time_decoding(path: Path, settings: StreamSettings) -> tuple[float, float]:
@@ -491,13 +493,13 @@ def _on_plates(run: ClipRun, truth: Truth) -> set[str]:
 
 def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str]) -> Iterator[Fused]:
     """For each plate in sight that was looked at more than once: its first look, its clearest and its surest one, and its sighting."""
-    looks: dict[int, list[tuple[float, SingleLook]]] = {}
+    looks: dict[int, list[tuple[float | None, SingleLook]]] = {}
     for look in run.looks:
         plates = truth.frames[look.frame]
         track = _track_at(look.quad, plates)
         if track is not None:
             plate = next(plate for plate in plates if plate.track == track)
-            looks.setdefault(track, []).append((plate.clarity or 0.0, look))
+            looks.setdefault(track, []).append((plate.clarity, look))
     sightings: dict[int, list[Sighting]] = {}
     for sighting in run.closed:
         track = _track_at(sighting.quad, truth.frames[sighting.frame])
@@ -505,10 +507,11 @@ def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str])
             sightings.setdefault(track, []).append(sighting)
     for true in truth.tracks:
         seen = looks.get(true.track, [])
-        widths = [quad_size(p.quad)[0] for plates in truth.frames for p in plates if p.track == true.track and p.visible >= _WHOLE]
+        widths = [quad_size(p.quad)[0] for plates in truth.frames for p in plates if p.track == true.track and p.visible >= WHOLE]
         if len(seen) < 2 or max(widths, default=0.0) < COUNTED_PX:
             continue
-        _, clearest = max(seen, key=lambda pair: pair[0])
+        measured = [(clarity, look) for clarity, look in seen if clarity is not None]
+        clearest = max(measured, key=_clarity)[1] if measured else None
         best = max((look for _, look in seen), key=lambda look: look.confidence)
         own = max(sightings.get(true.track, []), key=lambda s: s.looks, default=None)
         yield Fused(
@@ -516,10 +519,14 @@ def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str])
             needed=any(same_text(true.text, text, alike) for text in clip.plates),
             looks=len(seen),
             first_right=same_text(seen[0][1].text, true.text, alike),
-            clearest_right=same_text(clearest.text, true.text, alike),
+            clearest_right=None if clearest is None else same_text(clearest.text, true.text, alike),
             best_right=same_text(best.text, true.text, alike),
             fused_right=own is not None and same_text(own.reading.text, true.text, alike),
         )
+
+
+def _clarity(pair: tuple[float, SingleLook]) -> float:
+    return pair[0]
 
 
 def _width_groups() -> list[tuple[str, float, float]]:
@@ -528,15 +535,14 @@ def _width_groups() -> list[tuple[str, float, float]]:
     return [*((name, edges[i], edges[i + 1]) for i, name in enumerate(names)), ("all", 0.0, math.inf)]
 
 
-def _fused_group(name: str, low: float, high: float, fused: Sequence[Fused], needed: bool) -> FusedGroup:
+def _fused_group(name: str, low: float, high: float, fused: Sequence[Fused]) -> FusedGroup:
     group = [one for one in fused if low <= one.width_px < high]
     return FusedGroup(
         name,
-        needed,
         len(group),
         sum(one.looks for one in group),
         sum(not one.first_right for one in group),
-        sum(not one.clearest_right for one in group),
+        None if any(one.clearest_right is None for one in group) else sum(not one.clearest_right for one in group),
         sum(not one.best_right for one in group),
         sum(not one.fused_right for one in group),
     )

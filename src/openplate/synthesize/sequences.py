@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.clips import LABELS, Clip, Direction, SeenPlate, TrueTrack, Truth, write_clips, write_truth
+from openplate.clips import LABELS, WHOLE, Clip, Direction, SeenPlate, TrueTrack, Truth, write_clips, write_truth
 from openplate.errors import ConfigError, DatasetError
 from openplate.formats.model import Format, PlateType, sample_pieces
 from openplate.geometry import quad_area, quad_size, quad_to_box
@@ -596,7 +596,7 @@ def write_sequences(
         done: called for progress.
 
     Raises:
-        DatasetError: `out` holds labels already, or a folder of `photos` is not a data set or has no photos.
+        DatasetError: `out` holds labels or pictures already, a folder of `photos` is not a data set or has no photos, or what was written cannot be read.
         OpenPlateError: a Chinese plate is to be drawn and no font has its characters.
     """
     if (out / LABELS).exists():
@@ -648,18 +648,24 @@ def is_readable(plate: SeenPlate, lines: int) -> bool:
 
 
 def _is_whole(plate: SeenPlate) -> bool:
-    return plate.visible >= 0.95
+    return plate.visible >= WHOLE
 
 
 def _see_recording(path: Path, sequence: DrawnSequence, frames: Sequence[tuple[SeenPlate, ...]]) -> list[tuple[SeenPlate, ...]]:
-    """The plates of all frames with what the recording at `path` kept of those that are seen whole."""
+    """The plates of all frames with what the recording at `path` kept of those that are seen whole.
+
+    Raises:
+        DatasetError: the recording has another number of frames.
+    """
     from openplate.streams import open_stream
     from openplate.streams.settings import StreamSettings
 
     found = []
     with open_stream(str(path), StreamSettings(fps=sequence.settings.fps) if path.is_dir() else StreamSettings()) as stream:
-        for frame, plates in zip(stream, frames, strict=True):
+        for frame, plates in zip(stream, frames, strict=False):
             found.append(tuple(replace(plate, clarity=sequence.clarity(frame.image, plate)) if _is_whole(plate) else plate for plate in plates))
+    if len(found) != len(frames):
+        raise DatasetError(f"{path}: {len(frames)} frames were written and {len(found)} can be read; delete it and draw it again")
     return found
 
 
@@ -667,6 +673,8 @@ class _PictureWriter:
     """Frames as JPEG pictures in a folder."""
 
     def __init__(self, folder: Path) -> None:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise DatasetError(f"{folder}: holds pictures of an earlier run; give another folder, or delete it")
         self._folder, self._number = folder, 0
 
     def write(self, image: Image) -> None:

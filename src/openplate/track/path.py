@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from openplate.geometry import quad_size
 from openplate.track.associate import Expected
 from openplate.track.follow import Around, Picture, follow, likeness, look_around, patch, stands
 from openplate.track.motion import Motion, Vector
@@ -22,9 +21,12 @@ _REACH, _BLIND_REACH, _MOST_REACH = 1.0, 2.0, 3.0
 _PREDICTED_S = 1.0
 _STANDING_S = 1.0
 _IN_A_ROW = 3
+"""So many detections one after another, whatever chance does to one of them."""
 _EDGE_PX = 2.0
-_LEAST_SPEED, _OTHER_WAY = 1.0, 0.6
-"""What leaves the picture goes on as it went: a step of at least so many px that is off by this part of it is not the plate's but the ground's at the edge."""
+"""A quad this near to the picture's edge is leaving, or coming in."""
+_LEAST_STEP_PX, _OTHER_WAY = 2.0, 0.6
+"""What leaves the picture goes on as it went: where a step of at least so many px was expected and one was found that is off by this part of it, it is
+the ground at the edge that was found."""
 _SLOW_PX = 0.5
 """What is expected to move by less from one frame to the next may stand."""
 
@@ -44,11 +46,9 @@ class Path:
         self.detections = 0
         self._confidences = 0.0
         self._latest: deque[float] = deque(maxlen=_IN_A_ROW)
-        self.clearest = 0.0
+        self.best_in_a_row = 0.0
         """The largest mean confidence of three detections in a row, 0 while there were fewer."""
         self.best_detection = 0.0
-        self.largest_px = 0.0
-        """The largest height at which it was detected."""
         self.crossed: Literal["in", "out"] | None = None
         self.broken = False
         """Whether this may have become another plate since this was last set to False: it looked different, or was out of sight."""
@@ -73,10 +73,9 @@ class Path:
         self._look_around(frame, detection.quad)
         self.detections += 1
         self._confidences += detection.confidence
-        self.largest_px = max(self.largest_px, quad_size(detection.quad)[1])
         self._latest.append(detection.confidence)
         if len(self._latest) == _IN_A_ROW:
-            self.clearest = max(self.clearest, sum(self._latest) / _IN_A_ROW)
+            self.best_in_a_row = max(self.best_in_a_row, sum(self._latest) / _IN_A_ROW)
         self.best_detection = max(self.best_detection, detection.confidence)
         self.last_detected_s = time_s
         # Where following led into this frame, a detection beside it corrects the place; it is not a move.
@@ -112,15 +111,16 @@ class Path:
         self.last_seen_s, self.last_detected_s, self._updated_s = later.last_seen_s, later.last_detected_s, later._updated_s
         self.detections += later.detections
         self._confidences += later._confidences
-        self._latest, self.clearest = later._latest, max(self.clearest, later.clearest)
+        self._latest, self.best_in_a_row = later._latest, max(self.best_in_a_row, later.best_in_a_row)
         self.best_detection = max(self.best_detection, later.best_detection)
-        self.largest_px = max(self.largest_px, later.largest_px)
         self._patch, self._around = later._patch, later._around
 
     def restart(self, time_s: float) -> None:
         """Go on from here as another plate's path: what is known of the place stays, what was the other plate's goes."""
         self.first_s = time_s
         self.crossed, self.broken, self.away = None, False, False
+        self._latest.clear()
+        self.best_in_a_row = 0.0
         moved = self.motion.moved
         self.motion = Motion()
         self.motion.add(self.last_seen_s, self.quad, None)
@@ -172,4 +172,4 @@ class Path:
 def _goes_elsewhere(shift: Vector, expected: Vector) -> bool:
     """Whether a step is not the one that was expected of what moves."""
     speed = float(np.linalg.norm(expected))
-    return speed >= _LEAST_SPEED and float(np.linalg.norm(shift - expected)) > _OTHER_WAY * speed
+    return speed >= _LEAST_STEP_PX and float(np.linalg.norm(shift - expected)) > _OTHER_WAY * speed

@@ -55,8 +55,8 @@ class Tracker:
         """The visits whose plates are in sight, or were a moment ago."""
         return [visit for visit in self._visits if visit.live]
 
-    def tracks(self) -> tuple[Track, ...]:
-        """Where each plate is in the newest frame."""
+    def tracks(self, believed: bool = True) -> tuple[Track, ...]:
+        """Where each plate is in the newest frame; not `believed`: also what does not seem to be a plate so far."""
         return tuple(
             Track(
                 visit.id,
@@ -67,7 +67,7 @@ class Tracker:
                 visit.reading if visit.looks else None,
             )
             for visit in self.live
-            if not visit.duplicate and visit.is_plate()
+            if not visit.duplicate and (visit.is_plate() or not believed)
         )
 
     def follow(self, frame: Picture, time_s: float) -> None:
@@ -120,7 +120,7 @@ class Tracker:
         for visit in self.live:
             visit.live = not visit.path.is_lost(time_s)
         for visit in self.live:
-            if visit.duplicate or (visit.reported is None and visit.verdict().status == "read"):
+            if visit.duplicate or (visit.reported is None and visit.is_known()):
                 self._join(visit, time_s)
         events = []
         for visit in self.live:
@@ -135,7 +135,7 @@ class Tracker:
         for visit in self._visits:
             visit.finish()
         for visit in self.live:
-            if visit.reported is None and visit.verdict().status == "read":
+            if visit.reported is None and visit.is_known():
                 self._join(visit, time_s)
         return self._close(list(self._visits), time_s)
 

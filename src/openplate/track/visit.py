@@ -35,7 +35,7 @@ _SMALL_PX = 11.0
 _BLURRED = 0.025
 """Sharpness under which a third of the drawn plates is read."""
 _WAIT_S, _WAIT_GROWTH, _LONGEST_WAIT_S = 0.12, 1.3, 3.0
-_CLEARER, _CLEARER_WAIT_S = 1.05, 0.08
+_CLEARER, _CLEARER_WAIT_S, _TICK_S = 1.05, 0.08, 1e-3
 """A plate whose text is not sure is looked at again where it is this many times as telling as ever before: of one that comes nearer the last looks say most."""
 _STILL_WAIT_S, _STILL_GROWTH = 0.4, 1.6
 _NOTHING_WAIT_S, _NOTHING_GROWTH, _LONGEST_NOTHING_S = 0.2, 2.0, 5.0
@@ -92,6 +92,7 @@ class Visit:
     _best_expected: float = 0.0
     _agreed: list[PlateLook] = field(default_factory=list)
     _blank_run: int = 0
+    _largest_look_px: float = 0.0
     _unmoved: int = 0
     _weighed: int = -1
     """At which of the path's changes it was last worked out how telling a look would be."""
@@ -103,8 +104,9 @@ class Visit:
         waited = time_s - self.last_look_s
         if self._is_look_due(time_s, waited):
             return True
-        better, wait_s = (self.settings.better, _WAIT_S) if self.is_sure() else (_CLEARER, _CLEARER_WAIT_S)
-        if waited < wait_s or self._weighed == self.path.changes:
+        open_text = bool(self.reading.text) and self.reading.confidence < SURE and not self.duplicate
+        better, wait_s = (min(self.settings.better, _CLEARER), _CLEARER_WAIT_S) if open_text else (self.settings.better, _WAIT_S)
+        if waited < wait_s - _TICK_S or self._weighed == self.path.changes:
             return False
         # What stands there unchanged is as telling as before.
         self._weighed = self.path.changes
@@ -136,6 +138,7 @@ class Visit:
         settled = self._is_settled()
         self._unmoved = self._unmoved + 1 if settled else 0
         self.looks_taken += 1
+        self._largest_look_px = max(self._largest_look_px, look.height_px)
         self.first_look_s = look.time_s if self.first_look_s is None else self.first_look_s
         self.last_look_s, self._last_quad = look.time_s, self.path.quad
         self._best_expected = max(self._best_expected, look.weight if expected is None else expected)
@@ -171,6 +174,7 @@ class Visit:
         self.live = later.live
         earlier, self._doubts = self._doubts, later._doubts
         self.looks_taken += later.looks_taken
+        self._largest_look_px = max(self._largest_look_px, later._largest_look_px)
         self._blank_run = later._blank_run
         self.last_look_s, self._last_quad, self._unmoved = later.last_look_s, later._last_quad, later._unmoved
         self.first_look_s = self.first_look_s if self.first_look_s is not None else later.first_look_s
@@ -184,9 +188,21 @@ class Visit:
 
     def verdict(self) -> Verdict:
         """Whether this is a sighting of a text by now."""
+        reasons = self._hindrances()
+        told = self.reported is not None and self.reported.status == "read"
+        if not reasons and not told and not self._is_clear() and not self.decoder.is_expected(self.reading.text, self.reading.lines):
+            reasons = ["unexpected"]
+        return self._unreadable(reasons) if reasons else Verdict("read", ())
+
+    def is_known(self) -> bool:
+        """Whether its text is settled, however little it may look like a plate: enough to know it again."""
+        return not self._hindrances()
+
+    def _hindrances(self) -> list[str]:
+        """Why its text is not settled."""
         telling, agreed = self.looks, self._agreed
         if not self.reading.text:
-            return self._unreadable(["no_text"])
+            return ["no_text"]
         very_sure = any(look.reading.text == self.reading.text and look.reading.confidence >= self.settings.very_sure for look in telling)
         reasons = []
         if self.reading.format is None:
@@ -199,9 +215,7 @@ class Visit:
             reasons.append("one_look")
         if not reasons and not self.path.motion.moved and not self._may_stand(agreed, len(telling)):
             reasons.append("static")
-        if not reasons and not self._is_clear() and not self.decoder.is_expected(self.reading.text, self.reading.lines):
-            reasons.append("faint")
-        return self._unreadable(reasons) if reasons else Verdict("read", ())
+        return reasons
 
     def is_plate(self) -> bool:
         """Whether a plate seems to be there at all: its text is likely, or it is detected clearly, or well enough and a look at it may still come."""
@@ -271,7 +285,7 @@ class Visit:
         """Why this is not worth a line: "no_plate" or "glimpse"; None when it is."""
         if self.reported is not None or self.verdict().status == "read":
             return None
-        if self.path.detection_confidence < FAINT and self.reading.confidence < _LIKELY:
+        if self.path.detection_confidence < FAINT and self.reading.confidence < _LIKELY and not self._is_clear():
             return "no_plate"
         if self._is_doubtful():
             return "no_plate"
@@ -291,11 +305,9 @@ class Visit:
     def _is_doubtful(self) -> bool:
         """Whether this is a sign, a caption or a lamp rather than a plate: large, and without any text; or not clearly detected, large enough to be read,
         and either without a text that a plate here would have, or at the same place all the time without being believed."""
-        high = max((look.height_px for look in self.looks), default=0.0)
+        high = self._largest_look_px
         if not self.reading.text and high >= _HUGE_PX and self.looks_taken >= 2:
             return True
-        if self.looks_taken >= 2:
-            high = max(high, self.path.largest_px)
         if self._is_clear() or high < _LARGE_PX:
             return False
         if not self.reading.text or not self.decoder.is_expected(self.reading.text, self.reading.lines):
@@ -305,7 +317,7 @@ class Visit:
 
     def _is_clear(self) -> bool:
         """Whether a plate is detected so clearly that it is believed to be one, whatever is read."""
-        return self.path.detection_confidence >= CLEAR or (self.path.motion.moved and self.path.clearest >= _CLEAR_IN_A_ROW)
+        return self.path.detection_confidence >= CLEAR or (self.path.motion.moved and self.path.best_in_a_row >= _CLEAR_IN_A_ROW)
 
     def _contradicts(self, look: PlateLook) -> bool:
         """Whether a look shows another plate's text, as far as one look can tell. It takes less where this may have become another plate."""
