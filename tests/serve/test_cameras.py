@@ -25,7 +25,6 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from openplate.formats import load_formats, select
-from openplate.pipeline import Pipeline
 from openplate.serve import cameras as cameras_module
 from openplate.serve.cameras import CameraProcess, Cameras, CameraSetting, CameraStatus, NotRunning
 from openplate.serve.problems import Conflict
@@ -34,9 +33,7 @@ from openplate.sources import encode_image, read_image
 from openplate.store import Store
 from openplate.streams import open_stream
 from openplate.synthesize.sequences import SequenceSettings, write_sequences
-from openplate.track.settings import WatchSettings
-from openplate.watch import Watcher
-from tests.serve.parade import COUNTRY, WATCH, Receiver, draw_parade, wait_for
+from tests.serve.parade import COUNTRY, WATCH, Receiver, draw_parade, wait_for, watch_unbroken
 from tests.serve.running import Running
 
 STREET_TEXT = "E303HH73"
@@ -61,10 +58,7 @@ def parade(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 @pytest.fixture(scope="module")
 def unbroken(parade: tuple[Path, list[str]]) -> list[str | None]:
     """The texts of the sightings that the parade gives when nothing interrupts it."""
-    watcher = Watcher(Pipeline(country=COUNTRY, threads=1), WatchSettings(**WATCH))
-    with open_stream(str(parade[0])) as stream:
-        events = [event for frame in stream for event in watcher.feed(frame)] + watcher.close()
-    return [event.sighting.text for event in events if event.state == "closed"]
+    return watch_unbroken(parade[0])
 
 
 def status(client: httpx.Client, name: str) -> dict[str, Any]:
