@@ -22,12 +22,13 @@ class WatchSettings:
     right, seen along it, goes "in".
 
     What makes a sighting: a text of at least `min_confidence` that fits a format, known to at least `agreeing` looks, or to one look of at least
-    `very_sure`; one of a country that is not expected, on something clearly detected. `static_agreeing` looks over `static_s` are needed where nothing ever moved: overlays and signs do not move. Of all looks at a plate the
-    `looks` most telling ones are kept.
+    `very_sure`; one of a country that is not expected, on something clearly detected. `static_agreeing` looks over `static_s` are needed where nothing
+    ever moved: overlays and signs do not move. Of all looks at a plate the `looks` most telling ones are kept.
 
     When networks run: the detector every `detect_s` (after `trigger_s` where something new moves, every `idle_s` while nothing moves; while no plate is in
     sight either, it waits a quarter longer each time, up to four times `idle_s`); the reader while the text is not sure, where the plate is `better` times
-    as telling as ever before (while the text is not sure: a twentieth more at most), and every `check_s` (`parked_check_s` when it stands) to see that it still is the same plate.
+    as telling as ever before (while the text is not sure: a twentieth more at most), and every `check_s` (`parked_check_s` when it stands) to see that it
+    still is the same plate.
 
     What is one visit: a plate not seen for `lost_s` is lost, one that is followed without being detected after `follow_s`; the same plate back within
     `rejoin_s` (`parked_rejoin_s` when it stood) joins its sighting. A plate that stood still for `parked_s` is parked; it is reported again every
