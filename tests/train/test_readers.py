@@ -6,7 +6,7 @@ from torch import nn
 
 from openplate.errors import ConfigError
 from openplate.train.networks.crnn import LEAST_LOG, Crnn, standardise
-from openplate.train.networks.efficientnet import STAGES, EfficientNetB3, InvertedBlock, scale_channels
+from openplate.train.networks.efficientnet import STAGES, ByParts, ChannelwiseConv, EfficientNetB3, InvertedBlock, scale_channels
 from openplate.train.networks.lprnet import ContextHead, SmallBlock
 from openplate.train.networks.readers import READERS, build_reader
 from openplate.train.networks.residual import RowContext
@@ -137,6 +137,22 @@ def test_efficientnet_has_b3_s_widths_and_depths() -> None:
     blocks = [module for module in EfficientNetB3(5, 0.25, 8).modules() if isinstance(module, InvertedBlock)]
     assert len(blocks) == 2 + 3 + 3 + 5 + 5 + 6 + 2
     assert (blocks[0].skipped, blocks[-1].skipped) == (0.0, 0.2)
+
+
+def test_gradient_by_parts_is_the_whole_convolution_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    conv, calls = ChannelwiseConv(6, 5, (1, 1)).double(), []
+    features = torch.randn(2, 6, 3, 8, dtype=torch.float64, requires_grad=True)
+    wanted = torch.autograd.grad(conv(features).sin().sum(), (features, conv.weight))
+    found = torch.autograd.grad(ByParts.apply(features, conv.weight).sin().sum(), (features, conv.weight))
+    assert all(torch.allclose(one, other, atol=1e-12) for one, other in zip(wanted, found, strict=True))
+    apply = ByParts.apply
+    monkeypatch.setattr(ByParts, "apply", lambda *given: calls.append(given) or apply(*given))
+    conv.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = conv(features.detach().float())
+        assert len(calls) == 1 and trained.dtype == torch.bfloat16  # training on a CPU in bfloat16 takes it
+        assert torch.equal(conv.eval()(features.detach().float()), trained) and len(calls) == 1
 
 
 def test_block_is_skipped_in_training_alone() -> None:

@@ -10,6 +10,7 @@ Letter key: N crops, C channels, H×W feature map, R rows (2), S steps a row (W/
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +39,57 @@ def scale_channels(channels: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def conv_swish(inside: int, outside: int, kernel: int = 1, stride: tuple[int, int] = (1, 1), groups: int = 1) -> nn.Sequential:
-    """Convolution, batch normalisation, swish."""
-    return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(outside), nn.SiLU(inplace=True)
-    )
+class ByParts(torch.autograd.Function):
+    """A 5×5 convolution channel by channel, stride 1, whose weight's gradient comes in four overlapping 3×3 parts.
+
+    On a CPU in bfloat16, PyTorch has fast code for such a gradient of 3×3 and none for 5×5, which takes four to ten times as long as these four parts.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        return nn.functional.conv2d(features, weight, None, 1, 2, 1, len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (gradient,) = gradients
+        features, weight = ctx.saved_tensors
+        channels, (height, width) = len(weight), features.shape[2:]
+
+        def differentiate(inputs: Tensor, weights: Tensor, padding: int, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
+            found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+                gradient, inputs, weights, None, [1, 1], [padding] * 2, [1, 1], False, [0, 0], channels, wanted
+            )
+            return found
+
+        for_features = differentiate(features, weight, 2, [True, False, False])[0]
+        padded = nn.functional.pad(features, (2, 2, 2, 2))
+        for_weight, part = torch.empty_like(weight), weight[:, :, :3, :3]
+        for top in (0, 2):
+            for left in (0, 2):
+                seen = padded[:, :, top : top + height + 2, left : left + width + 2].contiguous(memory_format=torch.channels_last)
+                for_weight[:, :, top : top + 3, left : left + 3] = differentiate(seen, part, 0, [False, True, False])[1]
+        return for_features, for_weight
+
+
+class ChannelwiseConv(nn.Conv2d):
+    """A convolution of each channel by itself, without bias, the size kept but for the stride."""
+
+    def __init__(self, channels: int, kernel: int, stride: tuple[int, int]) -> None:
+        super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        slow = self.kernel_size == (5, 5) and self.stride == (1, 1) and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if not (self.training and slow):
+            return super().forward(input)
+        dtype = torch.get_autocast_dtype("cpu")
+        result: Tensor = ByParts.apply(input.to(dtype), self.weight.to(dtype))  # type: ignore[no-untyped-call]
+        return result
+
+
+def conv_swish(conv: nn.Conv2d) -> nn.Sequential:
+    """This convolution, batch normalisation, swish."""
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.SiLU(inplace=True))
 
 
 class Excitation(nn.Module):
@@ -65,8 +112,8 @@ class InvertedBlock(nn.Module):
         super().__init__()
         middle = inside * expansion
         self.body = nn.Sequential(
-            *([conv_swish(inside, middle)] if expansion > 1 else []),
-            conv_swish(middle, middle, kernel, stride, groups=middle),
+            *([conv_swish(nn.Conv2d(inside, middle, 1, bias=False))] if expansion > 1 else []),
+            conv_swish(ChannelwiseConv(middle, kernel, stride)),
             Excitation(middle, max(1, inside // 4)),
             nn.Conv2d(middle, outside, 1, bias=False),
             nn.BatchNorm2d(outside),
@@ -96,7 +143,7 @@ class EfficientNetB3(nn.Module):
     def __init__(self, classes: int, width: float = 1.0, hidden: int = 128) -> None:
         super().__init__()
         channels = scale_channels(32 * WIDTH * width)
-        parts: list[nn.Module] = [conv_swish(1, channels, 3, (2, 2))]  # 24 × 96
+        parts: list[nn.Module] = [conv_swish(nn.Conv2d(1, channels, 3, 2, 1, bias=False))]  # 24 × 96
         depths = [math.ceil(blocks * DEPTH) for _, _, blocks, _, _ in STAGES]
         place = 0
         for (expansion, outside, _, stride, kernel), depth in zip(STAGES, depths, strict=True):
