@@ -31,6 +31,11 @@ class Frame:
     index: int = 0
     time_s: float | None = None
 
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """What plates are followed in: the image, or `(H, W) uint8` grey where that costs less."""
+        return self.image
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:

@@ -16,7 +16,7 @@ from openplate.geometry import quad_size
 from openplate.read.decode import NOTHING, Decoder
 from openplate.rectify import rectify
 from openplate.sources import encode_image
-from openplate.track.follow import inside
+from openplate.track.follow import Picture, inside
 from openplate.track.looks import PlateLook, look_weight, sharpness
 from openplate.track.settings import DEFAULT_SETTINGS, WatchSettings, contains
 from openplate.track.stir import Stir
@@ -78,25 +78,25 @@ class Watcher:
         cv2.setNumThreads(1)
         given_s = frame.index / DEFAULT_FPS if frame.time_s is None else frame.time_s
         self._time_s = max(given_s, self._time_s + _TICK_S)
-        image = frame.image
+        picture = frame.picture
         self._frames += 1
         self._picture = None
-        self._tracker.follow(image, self._time_s)
+        self._tracker.follow(picture, self._time_s)
         look = partial(self._look, frame)
-        self._stir.add(image, self._time_s)
+        self._stir.add(picture, self._time_s)
         if self._is_detection_due():
             self._detector_runs += 1
             self._detected_s = self._time_s
             moves = self._stir.something
             self._stir.clear()
-            detections = [d for d in self._pipeline.detect(image) if self._is_wanted(d, image)]
-            self._tracker.detect(detections, self._time_s, image, look)
+            detections = [d for d in self._pipeline.detect(frame.image) if self._is_wanted(d, picture)]
+            self._tracker.detect(detections, self._time_s, picture, look)
             is_empty = not (moves or self._tracker.live)
             self._idle_s = min(_PATIENCE * self._idle_s, _LONGEST * self.settings.idle_s) if is_empty else self.settings.idle_s
         for visit in self._tracker.live:
             path = visit.path
-            if path.seen and visit.last_look_s != self._time_s and _is_whole(path.quad, image):
-                expected = cache(partial(_weigh, image, path.quad))
+            if path.seen and visit.last_look_s != self._time_s and _is_whole(path.quad, picture):
+                expected = cache(partial(_weigh, picture, path.quad))
                 if visit.wants_look(self._time_s, expected):
                     seen = look(Detection(path.quad, path.detection_confidence))
                     if seen is not None:
@@ -154,10 +154,10 @@ class Watcher:
             wait_s = min(settings.idle_s, settings.trigger_s if self._stir.something_new else settings.detect_s)
         return self._time_s - self._detected_s >= wait_s - _TICK_S
 
-    def _is_wanted(self, detection: Detection, image: Image) -> bool:
+    def _is_wanted(self, detection: Detection, picture: Picture) -> bool:
         """Whether a detection may count as a plate; if not, it is counted."""
         x, y = detection.quad.mean(axis=0)
-        middle = float(x) / image.shape[1], float(y) / image.shape[0]
+        middle = float(x) / picture.shape[1], float(y) / picture.shape[0]
         width, _ = quad_size(detection.quad)
         settings = self.settings
         reason = None
@@ -174,7 +174,7 @@ class Watcher:
 
     def _look(self, frame: Frame, detection: Detection) -> PlateLook | None:
         """Read a plate; everything of the look is of this frame. None where the picture's edge cuts the plate."""
-        if not _is_whole(detection.quad, frame.image):
+        if not _is_whole(detection.quad, frame.picture):
             return None
         self._straightener_runs += 1
         quad = self._pipeline.straighten(frame.image, detection.quad)
@@ -207,12 +207,12 @@ class Watcher:
         return self._picture
 
 
-def _weigh(image: Image, quad: Quad) -> float:
+def _weigh(picture: Picture, quad: Quad) -> float:
     """How telling a look at a plate would be. The clear crop costs little beside the networks, and says whether they are worth it."""
-    return look_weight(quad, sharpness(rectify(image, quad)))
+    return look_weight(quad, sharpness(rectify(picture, quad)))
 
 
-def _is_whole(quad: Quad, image: Image) -> bool:
+def _is_whole(quad: Quad, picture: Picture) -> bool:
     """Whether the picture's edge does not cut a plate."""
     width, _ = quad_size(quad)
-    return inside(quad, image.shape[1], image.shape[0], slack_px=max(1.0, 0.02 * width))
+    return inside(quad, picture.shape[1], picture.shape[0], slack_px=max(1.0, 0.02 * width))

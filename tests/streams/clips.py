@@ -43,13 +43,14 @@ def write_clip(
     options: dict[str, str] | None = None,
     sound: bool = False,
     form: str | None = None,
+    pixels: str | None = None,
 ) -> Path:
     """A video of `count` pictures at 25 a second, or at the times given; `turn`: counter-clockwise degrees and whether mirrored, kept as metadata."""
     quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     with av.open(str(path), "w", format=form, options=container or {}) as output:
         stream: Any = output.add_stream(codec, rate=FPS, options=quiet | (options or {}))
         stream.width, stream.height = WIDTH, HEIGHT
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.pix_fmt = pixels or ("yuvj420p" if codec == "mjpeg" else "yuv420p")
         stream.codec_context.gop_size = key_every
         if times_s is not None:
             stream.codec_context.time_base = Fraction(1, 90_000)

@@ -14,12 +14,14 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from openplate.errors import ConfigError, SourceError
 from openplate.streams import StreamSettings, open_stream
 from openplate.streams.address import parse_source
 from openplate.streams.settings import DEFAULT_SETTINGS
 from openplate.streams.video import Video
+from openplate.types import Image
 from tests.streams.clips import CORNER, HEIGHT, WIDTH, cut, draw, number, spoil, write_clip
 
 KINDS = [
@@ -33,6 +35,10 @@ def seen(source: Path | str, settings: StreamSettings = DEFAULT_SETTINGS) -> lis
     """The number that each frame shows, its index and its time."""
     with open_stream(str(source), settings) as stream:
         return [(number(frame.image), frame.index, frame.time_s or 0.0) for frame in stream]
+
+
+def grey(image: Image) -> NDArray[np.int64]:
+    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY).astype(np.int64)
 
 
 def expected(numbers: range, fps: float = 25) -> list[tuple[int, int, float]]:
@@ -57,6 +63,25 @@ def test_frames_are_rgb(tmp_path: Path) -> None:
     with open_stream(str(write_clip(tmp_path / "street.mp4", options={"crf": "5"}))) as stream:
         corner = next(stream).image[2:6, 4:20].mean(axis=(0, 1))
     assert np.abs(corner - CORNER).max() < 12
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "pixels"), [("libx264", "mp4", "yuv420p"), ("mjpeg", "avi", "yuvj420p"), ("ffv1", "mkv", "gray"), ("libx264", "mp4", "nv12")]
+)
+def test_the_picture_of_a_frame_is_its_image_in_grey_and_needs_no_image(tmp_path: Path, codec: str, suffix: str, pixels: str) -> None:
+    with open_stream(str(write_clip(tmp_path / f"street.{suffix}", codec, pixels=pixels))) as stream:
+        frame = [next(stream) for _ in range(8)][-1]
+    picture = frame.picture
+    assert picture.shape == (HEIGHT, WIDTH) and picture.dtype == np.uint8
+    assert picture.min() < 30 and picture.max() > 245  # full range
+    assert np.abs(picture.astype(int) - grey(frame.image)).mean() < 2.5
+    assert frame.picture is picture and frame.image is frame.image  # made once
+
+
+def test_the_picture_of_a_frame_without_brightness_is_its_image(tmp_path: Path) -> None:
+    with open_stream(str(write_clip(tmp_path / "street.mkv", "ffv1", pixels="bgr0"))) as stream:
+        frame = next(stream)
+    assert frame.picture is frame.image and np.array_equal(frame.image, draw(0))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -94,9 +119,12 @@ def test_a_rotation_flag_is_applied(tmp_path: Path, suffix: str, turn: tuple[flo
     wanted = draw(0)[:, ::-1] if upright is None else cv2.rotate(draw(0), upright)
     with open_stream(str(path)) as stream:
         assert (stream.height, stream.width) == wanted.shape[:2]
-        image = next(stream).image
+        frame = next(stream)
+        image = frame.image
     assert image.shape == wanted.shape
     assert np.abs(image.astype(int) - wanted).mean() < 8
+    assert frame.picture.shape == wanted.shape[:2]
+    assert np.abs(frame.picture.astype(int) - grey(wanted)).mean() < 8
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [kind for kind in KINDS if kind[1] != "avi" or kind[0] == "mjpeg"] + [("libx264", "avi")])

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from openplate.errors import SourceError
 from openplate.streams.settings import StreamSettings
-from openplate.streams.video import Video
+from openplate.streams.video import DecodedFrame, Video
 from openplate.types import Frame
 
 _MOMENT_S = 1e-6
@@ -61,7 +61,7 @@ class Recording:
         if self._first is None:
             self.close()
             raise SourceError(f"{self.name}: {self._empty()}")
-        self.height, self.width = self._first.image.shape[:2]
+        self.height, self.width = self._first.picture.shape[:2]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ class Recording:
             for position, (time_s, index, picture) in enumerate(self._decoded(self._damage if turn == 0 else _Damage())):
                 last = time_s, index
                 if position % settings.stride == 0:
-                    yield Frame(self._video.image(picture), self.name, number + index, round(shift_s + time_s, 6))
+                    yield DecodedFrame(self._video, picture, self.name, number + index, round(shift_s + time_s, 6))
             if last is None:
                 return
             shift_s += last[0] + self._video.interval_s - settings.from_s

@@ -18,13 +18,14 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from openplate.errors import SourceError
 from openplate.streams.address import Address, webcam_input
 from openplate.streams.settings import DEFAULT_FPS, StreamSettings
-from openplate.types import Image
+from openplate.types import Frame, Image
 
 _NO_TIMESTAMPS = 0x80
 _WEBCAM_FPS = 30.0
@@ -34,6 +35,10 @@ _FILE_THREADS = 2
 _HOPELESS_FAULTS = 64
 """A demuxer that fails this often in a row is at the end of what it can give."""
 _SILENCE = (av.error.ExitError, av.error.TimeoutError)
+_WITH_LUMA = frozenset(("gray", "nv12", "nv21", "yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"))
+"""Pixel formats whose first plane is 8 bits of brightness."""
+_FULL_RANGE = np.clip(np.round((np.arange(256) - 16.0) * (255 / 219)), 0, 255).astype(np.uint8)
+"""Of brightness in which 16 is black and 235 white."""
 _MATRIX = struct.Struct("=9i")
 _NETWORK_PROTOCOLS = "http,https,tcp,tls,udp,rtp,srtp,rtsp,rtsps,rtmp,rtmps,srt,crypto,httpproxy"
 
@@ -178,11 +183,25 @@ class Video:
     def image(self, frame: VideoFrame) -> Image:
         """A picture as an upright image `(H, W, 3) uint8 RGB`."""
         rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        image = np.ascontiguousarray(rgb, np.uint8)
+        return self._upright(np.ascontiguousarray(rgb, np.uint8), frame)
+
+    def grey(self, frame: VideoFrame) -> NDArray[np.uint8] | None:
+        """A picture as an upright `(H, W) uint8`, full range, from the brightness that the decoder gives; None where its pixels are of another kind.
+
+        That takes a fifth of the time that `image` takes.
+        """
+        if frame.format.name not in _WITH_LUMA:
+            return None
+        plane = frame.planes[0]
+        luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+        is_full = frame.format.name.startswith(("yuvj", "gray")) or frame.color_range == ColorRange.JPEG
+        return self._upright(luma.copy() if is_full else np.asarray(cv2.LUT(luma, _FULL_RANGE), np.uint8), frame)
+
+    def _upright(self, pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
         transposed, flip = self._orientation(frame)
         if transposed:
-            image = np.asarray(cv2.transpose(image), np.uint8)
-        return image if flip is None else np.asarray(cv2.flip(image, flip), np.uint8)
+            pixels = np.asarray(cv2.transpose(pixels), np.uint8)
+        return pixels if flip is None else np.asarray(cv2.flip(pixels, flip), np.uint8)
 
     def upright_size(self, frame: VideoFrame) -> tuple[int, int]:
         """Width and height in px of a picture's upright image."""
@@ -242,6 +261,40 @@ class Video:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class DecodedFrame(Frame):
+    """A frame of a video, whose image is made when it is first asked for: plates are followed in grey, which costs a fifth."""
+
+    __slots__ = ("_decoded", "_image", "_picture", "_video")
+    _video: Video
+    _decoded: VideoFrame
+    _image: Image | None
+    _picture: NDArray[np.uint8] | None
+
+    def __init__(self, video: Video, decoded: VideoFrame, source: str, index: int, time_s: float | None) -> None:
+        values = {"source": source, "index": index, "time_s": time_s, "_video": video, "_decoded": decoded, "_image": None, "_picture": None}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def image(self) -> Image:
+        """`(H, W, 3) uint8 RGB`."""
+        image = self._image
+        if image is None:
+            image = self._video.image(self._decoded)
+            object.__setattr__(self, "_image", image)
+        return image
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """`(H, W) uint8` grey, or the image where that is not at hand."""
+        picture = self._picture
+        if picture is None:
+            grey = self._video.grey(self._decoded)
+            picture = self.image if grey is None else grey
+            object.__setattr__(self, "_picture", picture)
+        return picture
 
 
 class PipeReader:
