@@ -106,7 +106,7 @@ def which_table(models: Sequence[Results], kind: str) -> str:
     said = f"Photos: {', '.join(photos)}. " if photos else ""
     return (
         _markdown([*heading, *(["note"] if notes else [])], rows)
-        + f"\n\n{said}In brackets the 95 % interval. {_how(models)} The fastest precision of each engine."
+        + f"\n\n{said}In brackets the 95 % interval. {_how(models)} The fastest precision of each engine. {_read_with(models, kind)}"
     )
 
 
@@ -130,7 +130,7 @@ def sets_table(models: Sequence[Results], kind: str) -> str:
     plates = [next(str(m["sets"][name]["plates"]) for m in models if name in m["sets"]) for name in names]
     return (
         _markdown([kind, "weights", *(f"{name}, {count} plates" for name, count in zip(names, plates, strict=True))], rows)
-        + f"\n\nEach cell: {what}."
+        + f"\n\nEach cell: {what}. {_read_with(models, kind)}"
     )
 
 
@@ -238,6 +238,19 @@ def _how(models: Sequence[Results]) -> str:
     cpus = sorted({s["cpu"] for s in speeds})
     engines = sorted({f"{ENGINES[s['engine']['name']]} {s['engine']['version']}" for s in speeds})
     return f"Times: one thread on {', '.join(cpus)}; {', '.join(engines)}."
+
+
+def _read_with(models: Sequence[Results], kind: str) -> str:
+    """In which engine and precision the sets were measured."""
+    part = "reading" if kind == "reader" else "detection"
+    found: dict[str, set[str]] = {}
+    for model in models:
+        for measured in model["sets"].values():
+            if part in measured:
+                engine = measured[part]["engine"]
+                found.setdefault(model["network"]["weights"], set()).add(f"{ENGINES[engine['name']]} {engine['precision']}")
+    said = "; ".join(f"{', '.join(sorted(how))} ({weights})" for weights, how in sorted(found.items()))
+    return f"Sets measured in {said}." if said else ""
 
 
 def _rate(found: Rate | None) -> str:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from openplate.charset import Charset
 from openplate.geometry import box_to_quad
+from openplate.read.decode import Decoder
 from openplate.types import (
     Candidate,
     Character,
@@ -55,6 +57,7 @@ class FakePipeline:
     on_quads: list[Reading] = field(default_factory=list)
     engine: EngineReport = field(default_factory=lambda: EngineReport("fake", "1", "cpu", "fp32", 1))
     seen: list[Image] = field(default_factory=list)
+    decoder: Decoder = field(default_factory=lambda: Decoder((), Charset()))
 
     def detect(self, image: Image) -> list[Detection]:
         return [plate.detection for plate in self.plates]

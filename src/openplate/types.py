@@ -33,7 +33,7 @@ class Frame:
 
     @property
     def picture(self) -> NDArray[np.uint8]:
-        """What plates are followed in: the image, or `(H, W) uint8` grey where that costs less."""
+        """What plates are followed in: the image, or its brightness as `(H, W) uint8` where that is at hand sooner."""
         return self.image
 
 

@@ -24,14 +24,18 @@ def rate(right: int, total: int) -> dict[str, Any]:
     return {"right": right, "total": total}
 
 
-def reading(right: int, total: int, cer: float) -> dict[str, Any]:
-    return {"images": total, "plates": total, "reading": {"exact": rate(right, total), "characters": rate(0, 8 * total), "cer": cer}}
+def reading(right: int, total: int, cer: float, precision: str = "fp32") -> dict[str, Any]:
+    found = {"exact": rate(right, total), "characters": rate(0, 8 * total), "cer": cer, "engine": engine("openvino", precision)}
+    return {"images": total, "plates": total, "reading": found}
 
 
-def speed(engine: str, precision: str, batch: int, median: float, threads: int = 1) -> dict[str, Any]:
-    report = {"name": engine, "version": "9", "device": "cpu", "precision": precision, "threads": threads}
+def engine(name: str, precision: str, threads: int = 1) -> dict[str, Any]:
+    return {"name": name, "version": "9", "device": "cpu", "precision": precision, "threads": threads}
+
+
+def speed(name: str, precision: str, batch: int, median: float, threads: int = 1) -> dict[str, Any]:
     return {
-        "engine": report,
+        "engine": engine(name, precision, threads),
         "batch": batch,
         "shape": [batch, 48, 192],
         "image_ms": {"median": median, "mean": median, "p95": 2 * median},
@@ -83,6 +87,14 @@ def test_sets_table_has_a_column_a_set_photos_first(script: ModuleType) -> None:
     assert crnn == ["crnn", "float", "90.0 (2.00)", "50.0 (10.00)", "75.0 (5.00)"]
 
 
+def test_tables_say_in_which_precision_sets_were_measured(script: ModuleType) -> None:
+    quantised = model("crnn", {"ru_street": reading(90, 100, 0.02, "fp32+int8")}, [], weights="int8")
+    mixed = model("crnn", {"ru_street": reading(90, 100, 0.02), "us_cars": reading(1, 2, 0.1, "bf16")}, [])
+    for table in ("which", "sets"):
+        text = script.fill(BLOCK.format(table), [quantised, mixed])
+        assert "Sets measured in OpenVINO bf16, OpenVINO fp32 (float); OpenVINO fp32+int8 (int8)." in text
+
+
 def test_speed_table_has_a_row_a_batch_for_one_thread(script: ModuleType) -> None:
     heading, _, *found = rows(script, "speed", CRNN, LPRNET)
     assert heading == ["reader", "weights", "parameters", "multiply-adds", "file", "batch", "OpenVINO bf16", "OpenVINO fp32", "ONNX Runtime fp32"]
@@ -102,7 +114,7 @@ def test_shipped_network_is_marked_and_comes_first(script: ModuleType, monkeypat
 
 
 def test_detectors_have_recall_and_map(script: ModuleType) -> None:
-    found = {"recall": rate(98, 100), "matched": rate(98, 140), "map50_95": 0.5432}
+    found = {"recall": rate(98, 100), "matched": rate(98, 140), "map50_95": 0.5432, "engine": engine("openvino", "bf16")}
     detector = model("yolo", {"ru_street": {"images": 90, "plates": 100, "detection": found}}, [], "detector")
     heading, _, row = rows(script, "which", detector, CRNN, kind="detector")
     assert (heading[0], heading[-2:]) == ("detector", ["photos, recall %", "photos, matched %"])

@@ -26,6 +26,18 @@ def test_checkpoint_is_exported_beside_itself_and_shipped(tmp_path: Path, monkey
     assert weights.checksums() == {"straightener.onnx": weights.sha256(shipped)}
 
 
+@pytest.mark.parametrize("int8", [(), ("--int8",)])
+def test_place_that_cannot_be_written_is_one_line(tmp_path: Path, int8: tuple[str, ...]) -> None:
+    checkpoint = write_checkpoint(tmp_path, "reader")
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    result = CliRunner().invoke(main, ["export", str(checkpoint), "--out", str(taken / "reader.onnx"), *int8])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    (line,) = result.stderr.splitlines()
+    assert f"{taken / 'reader.onnx'}: cannot be written: " in line and line.endswith("--out")
+    assert taken.read_text() == "a file"
+
+
 def test_exported_file_is_shipped_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "FOLDER", tmp_path / "weights")
     (tmp_path / "weights").mkdir()

@@ -55,6 +55,26 @@ def test_held_out_images_are_every_fifth(make_dataset: MakeDataset) -> None:
 
 
 @pytest.mark.usefixtures("asked")
+def test_labels_that_no_reading_can_match_are_said(make_dataset: MakeDataset) -> None:
+    folder = make_dataset([label("12가3456")], [label("34나1 23")], [label("a123bc77")])
+    for arguments, said in ((("--part", "reader"), True), ((), True), (("--part", "detector"), False)):
+        result = run(folder, *arguments)
+        lines = [line for line in result.stderr.splitlines() if "does not know" in line]
+        assert result.exit_code == 0
+        assert [line.partition(": they count")[0] for line in lines] == [
+            "street: 2 of 3 labelled texts have characters that the reader does not know (가 나)"
+        ] * said
+
+
+@pytest.mark.usefixtures("asked")
+def test_reader_cannot_be_measured_without_texts(make_dataset: MakeDataset) -> None:
+    result = run(make_dataset([label(None)], name="bare"), make_dataset([label("A123BC77")]), "--part", "reader")
+    assert result.exit_code == 1
+    assert "error: bare: expected labels with a text, got none: of the reader nothing can be measured" in result.stderr.splitlines()
+    assert "street" in result.stdout and "bare" not in result.stdout
+
+
+@pytest.mark.usefixtures("asked")
 def test_json_is_one_object_with_sets_failures_and_all(make_dataset: MakeDataset) -> None:
     result = run(make_dataset([label("A123BC77")], [label("B1")]), "--json")
     data = json.loads(result.stdout)

@@ -129,4 +129,7 @@ def _drop_stdout() -> None:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, package_name="openplate", message="%(prog)s %(version)s")
 def main() -> None:
-    """Find, straighten and read number plates in photos."""
+    """Find, straighten and read number plates in photos and video.
+
+    Example: openplate read photo.jpg
+    """

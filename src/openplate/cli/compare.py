@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from openplate.cli.codes import country_codes
-from openplate.cli.evaluate import each_dataset, make_room, open_pipeline, print_table, write_page
+from openplate.cli.evaluate import each_dataset, make_room, open_pipeline, print_table, tell_unknown, write_page
 from openplate.dataset import Dataset
 from openplate.engine import open_network
 from openplate.evaluate.compare import PairedReport, combine_pairs, pair_reports
@@ -74,6 +74,8 @@ def compare(
     pipelines = [open_pipeline({name: value for name, value in one.items() if value not in (None, ())}) for one in options]
 
     def look(dataset: Dataset) -> PairedReport:
+        for charset in {pipeline.decoder.charset.characters: pipeline.decoder.charset for pipeline in pipelines}.values():
+            tell_unknown(dataset, charset, wanted)
         return pair_reports(*(measure(pipeline, dataset, part=wanted, alike=alike) for pipeline in pipelines))
 
     reports, ok = each_dataset(datasets, limit, False, look)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import click
 
+from openplate.charset import Charset, normalise
 from openplate.cli.codes import country_codes
 from openplate.dataset import Dataset, load_dataset
 from openplate.errors import DatasetError
@@ -23,6 +24,8 @@ from openplate.types import MODELS
 from openplate.weights import network_path
 
 JSON_VERSION = 1
+_SHOWN = 20
+"""Unknown characters that are named."""
 
 
 class Measured(Protocol):
@@ -141,7 +144,12 @@ def evaluate(
         whole_count = combine_false_alarms(counts) if counts else None
         _put_out(counts, whole_count, as_json, report, _print_false_alarms, lambda one, whole: false_alarm_page(one, whole, settings))
     else:
-        reports, ok = each_dataset(datasets, limit, held_out, lambda dataset: measure(pipeline, dataset, part=cast(Part, part), alike=alike))
+
+        def look(dataset: Dataset) -> Report:
+            tell_unknown(dataset, pipeline.decoder.charset, part)
+            return measure(pipeline, dataset, part=cast(Part, part), alike=alike)
+
+        reports, ok = each_dataset(datasets, limit, held_out, look)
         whole_report = combine(reports) if reports else None
         _put_out(reports, whole_report, as_json, report, _print_reports, lambda one, whole: evaluation_page(one, whole, settings))
         reading = whole_report.summary().reading if whole_report else None
@@ -155,6 +163,28 @@ def evaluate(
             click.echo(f"stored: {store}", err=True)
     if not ok:
         ctx.exit(1)
+
+
+def tell_unknown(dataset: Dataset, charset: Charset, part: str) -> None:
+    """Say on stderr what no reader can get right: labels with characters that it has no class for.
+
+    Raises:
+        DatasetError: the reader is to be measured, and no label has a text.
+    """
+    if part == "detector":
+        return
+    texts = [normalise(plate.text) for image in dataset.images for plate in image.plates if plate.text]
+    if not texts and part == "reader":
+        raise DatasetError(f"{dataset.name}: expected labels with a text, got none: of the reader nothing can be measured")
+    outside = [text for text in texts if not charset.covers(text)]
+    if outside:
+        unknown = sorted({character for text in outside for character in text if not charset.covers(character)})
+        shown = " ".join(unknown[:_SHOWN]) + (" …" if len(unknown) > _SHOWN else "")
+        click.echo(
+            f"{dataset.name}: {len(outside)} of {len(texts)} labelled texts have characters that the reader does not know ({shown}): they count as wrong. "
+            "A reader of these: see docs/new-country.md",
+            err=True,
+        )
 
 
 def _without_folders(name: str, value: object) -> object:
@@ -186,7 +216,12 @@ def each_dataset(folders: Sequence[Path], limit: int | None, held_out: bool, loo
             ok = False
             continue
         dataset = dataset.part(held_out=True) if held_out else dataset
-        one = look(dataset.first(limit) if limit else dataset)
+        try:
+            one = look(dataset.first(limit) if limit else dataset)
+        except DatasetError as error:
+            click.echo(f"error: {error}", err=True)
+            ok = False
+            continue
         for problem in one.problems:
             click.echo(f"error: {problem}", err=True)
         ok = ok and not one.problems

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -81,9 +83,10 @@ def export(
         if not int8:
             raise click.UsageError(f"{checkpoint}: expected a checkpoint of openplate train; of an .onnx file only --int8 can be made, or --ship it")
         target = out or checkpoint.with_suffix(".int8.onnx")
-        _write_int8(checkpoint, target, drawn, data, formats, any_speed, photos)
-        if calibrate:
-            _calibrate(target, photos, formats)
+        with _writable(target):
+            _write_int8(checkpoint, target, drawn, data, formats, any_speed, photos)
+            if calibrate:
+                _calibrate(target, photos, formats)
         click.echo(target)
         return
 
@@ -97,8 +100,7 @@ def export(
     if int8 and kind == "straightener":
         raise WeightsError(f"{checkpoint}: INT8 is for readers, detectors and end-to-end networks, this is a checkpoint of kind {kind!r}")
     write = export_end_to_end if kind == "end-to-end" else export_checkpoint
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+    with _writable(target), tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder:
         # What is to become an INT8 file as well appears only when that holds its limits.
         written = Path(folder) / target.name if int8 else target
         for engine, difference in write(checkpoint, written).items():
@@ -119,6 +121,25 @@ def export(
     click.echo(target)
     if int8:
         click.echo(target.with_suffix(".int8.onnx"))
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _writable(target: Path) -> Iterator[None]:
+    """While it holds, a fault of the disk becomes one line.
+
+    Raises:
+        click.ClickException: something could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise click.ClickException(f"{target}: cannot be written: {reason}; make room, or name a place that can be written with --out") from None
 
 
 def _calibrate(path: Path, photos: tuple[Path, ...], formats: tuple[Path, ...]) -> None:

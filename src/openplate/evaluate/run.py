@@ -17,6 +17,7 @@ from openplate.dataset import Dataset, LabelledImage
 from openplate.errors import DatasetError, OpenPlateError
 from openplate.evaluate.metrics import corner_distance, match, overlaps, same_text
 from openplate.evaluate.summary import FOUND_IOU, READ_IOU, ImageOutcome, Judged, Kind, Part, PlateOutcome, Report
+from openplate.read.decode import Decoder
 from openplate.sources import read_image
 from openplate.types import Detection, EngineReport, Frame, Image, PhotoResult, Plate, Quad, Reading
 
@@ -27,6 +28,11 @@ class Recogniser(Protocol):
     """What is measured: `openplate.pipeline.Pipeline`, or a fake of it."""
 
     engine: EngineReport
+
+    @property
+    def decoder(self) -> Decoder:
+        """Decodes what the reader says; it knows the reader's charset."""
+        ...
 
     def detect(self, image: Image) -> list[Detection]:
         """The plates' places in an image."""

@@ -18,7 +18,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -37,8 +37,6 @@ _HOPELESS_FAULTS = 64
 _SILENCE = (av.error.ExitError, av.error.TimeoutError)
 _WITH_LUMA = frozenset(("gray", "nv12", "nv21", "yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"))
 """Pixel formats whose first plane is 8 bits of brightness."""
-_FULL_RANGE = np.clip(np.round((np.arange(256) - 16.0) * (255 / 219)), 0, 255).astype(np.uint8)
-"""Of brightness in which 16 is black and 235 white."""
 _MATRIX = struct.Struct("=9i")
 _NETWORK_PROTOCOLS = "http,https,tcp,tls,udp,rtp,srtp,rtsp,rtsps,rtmp,rtmps,srt,crypto,httpproxy"
 
@@ -186,16 +184,13 @@ class Video:
         return self._upright(np.ascontiguousarray(rgb, np.uint8), frame)
 
     def grey(self, frame: VideoFrame) -> NDArray[np.uint8] | None:
-        """A picture as an upright `(H, W) uint8`, full range, from the brightness that the decoder gives; None where its pixels are of another kind.
-
-        That takes a fifth of the time that `image` takes.
-        """
+        """A picture as an upright `(H, W) uint8`: the brightness as the decoder has it, of which 16 may be black and 235 white; read-only, and nothing is
+        computed. None where a picture's pixels are of another kind."""
         if frame.format.name not in _WITH_LUMA:
             return None
         plane = frame.planes[0]
-        luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-        is_full = frame.format.name.startswith(("yuvj", "gray")) or frame.color_range == ColorRange.JPEG
-        return self._upright(luma.copy() if is_full else np.asarray(cv2.LUT(luma, _FULL_RANGE), np.uint8), frame)
+        luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return self._upright(luma[: frame.height, : frame.width], frame)
 
     def _upright(self, pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
         transposed, flip = self._orientation(frame)
@@ -264,7 +259,8 @@ class Video:
 
 
 class DecodedFrame(Frame):
-    """A frame of a video, whose image is made when it is first asked for: plates are followed in grey, which costs a fifth."""
+    """A frame of a video, whose image is made when it is first asked for: plates are followed in the brightness that the decoder
+    gives."""
 
     __slots__ = ("_decoded", "_image", "_picture", "_video")
     _video: Video
@@ -288,7 +284,7 @@ class DecodedFrame(Frame):
 
     @property
     def picture(self) -> NDArray[np.uint8]:
-        """`(H, W) uint8` grey, or the image where that is not at hand."""
+        """`(H, W) uint8`, see `Video.grey`; the image where there is none."""
         picture = self._picture
         if picture is None:
             grey = self._video.grey(self._decoded)

@@ -70,6 +70,15 @@ def test_wrong_entry_is_a_fault_that_names_it(tmp_path: Path, read_kind: ReadKin
     assert message in fault.what, situation
 
 
+def test_broken_labels_of_one_side_leave_the_other(tmp_path: Path, read_kind: ReadKind) -> None:
+    picture(tmp_path / "train" / "a.jpg")
+    written(tmp_path / "train" / "via_region_data.json", labels({"filename": "a.jpg", "regions": [region([1, 9, 9, 1], [1, 1, 5, 5])], "size": 0}))
+    written(tmp_path / "val" / "via_region_data.json", "{")
+    rows, (fault,) = read_kind("autoria-detection", tmp_path)
+    assert [row.part for row in rows] == ["train"]
+    assert fault.where == "val/via_region_data.json" and "expected a JSON object" in fault.what
+
+
 def test_folder_of_another_layout_gives_error(tmp_path: Path, read_kind: ReadKind) -> None:
     with pytest.raises(DatasetError, match="expected via_region_data.json"):
         read_kind("autoria-detection", tmp_path)

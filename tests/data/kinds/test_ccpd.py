@@ -40,13 +40,17 @@ def test_published_folders_give_rows_with_their_side(tmp_path: Path, read_kind: 
     picture(tmp_path / "ccpd_np" / "1005.jpg")
     picture(tmp_path / "ccpd_green" / "test" / f"{GREEN_NAME}.jpg")
     picture(tmp_path / "ccpd_base" / "note.jpg")
+    picture(tmp_path / "ccpd_tilt" / f"{README_NAME.replace('-37-15', '-37-17')}.jpg")
     written(tmp_path / "splits" / "train.txt", f"ccpd_base/{README_NAME}.jpg\n")
+    written(tmp_path / "split" / "ccpd_blur.txt", f"ccpd_blur/{README_NAME.replace('-37-15', '-37-16')}.jpg\n")
+    written(tmp_path / "split" / "ccpd_challenge.txt", f"ccpd_base/{README_NAME}.jpg\n")  # which train.txt knows better
     rows, faults = read_kind("ccpd", tmp_path)
     assert [(row.path.parent.name, row.part, [mark.text for mark in row.marks]) for row in rows] == [
         ("ccpd_base", "train", ["皖AY339S"]),
-        ("ccpd_blur", "", ["皖AY339S"]),
+        ("ccpd_blur", "test", ["皖AY339S"]),
         ("test", "test", ["皖AD16008"]),
         ("ccpd_np", "", []),
+        ("ccpd_tilt", "", ["皖AY339S"]),
     ]
     assert rows[0].path == base
     assert (rows[0].marks[0].country, rows[0].marks[0].ordered) == ("CN", True)

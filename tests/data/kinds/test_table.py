@@ -64,6 +64,17 @@ def test_damaged_line_takes_no_other_with_it(tmp_path: Path, read_kind: ReadKind
     assert message in fault.what, situation
 
 
+def test_file_that_is_no_text_takes_no_other_with_it(tmp_path: Path, read_kind: ReadKind) -> None:
+    written(tmp_path / "train.csv", "a.png,A1\n")
+    (tmp_path / "val.csv").write_bytes(b"b.png,\xff\xfe1\n")
+    rows, (fault,) = read_kind("csv", tmp_path)
+    assert [(row.part, row.path.name) for row in rows] == [("train", "a.png")]
+    assert fault.where == "val.csv" and "cannot be read as UTF-8 text" in fault.what
+    (tmp_path / "train.csv").unlink()
+    with pytest.raises(DatasetError, match=r"val.csv: cannot be read as UTF-8 text"):
+        read_kind("csv", tmp_path)
+
+
 def test_several_files_without_sides_and_no_file_give_errors(tmp_path: Path, read_kind: ReadKind) -> None:
     with pytest.raises(DatasetError, match="found none"):
         read_kind("csv", tmp_path)

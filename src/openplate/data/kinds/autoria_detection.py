@@ -26,26 +26,33 @@ def read(source: Path, hints: Hints) -> Iterator[Row | Fault]:
     """One row an entry; regions of other classes are left out.
 
     Raises:
-        DatasetError: there is no `via_region_data.json`, or one is no JSON object.
+        DatasetError: there is no `via_region_data.json`, or none that is a JSON object.
 
     """
     files = sorted(source.rglob(_LABELS))
     if not files:
         raise DatasetError(f"{source}: expected {_LABELS} in it or in train and val, found none")
+    broken: list[Fault] = []
     for file in files:
-        for key, entry in _entries(file).items():
+        entries = _entries(file, source)
+        if isinstance(entries, Fault):
+            broken.append(entries)
+            continue
+        for key, entry in entries.items():
             yield _row(file, key, entry, source)
+    if len(broken) == len(files):
+        raise DatasetError(f"{source / broken[0].where}: {broken[0].what}")
+    yield from broken
 
 
-def _entries(file: Path) -> dict[str, Any]:
+def _entries(file: Path, source: Path) -> dict[str, Any] | Fault:
+    where = str(file.relative_to(source))
     try:
         data = json.loads(file.read_text(encoding="utf8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{file}: expected a JSON object: {error}") from None
+        return Fault(where, f"expected a JSON object: {error}")
     entries = data.get("_via_img_metadata", data) if isinstance(data, dict) else None  # the annotator's first version has the entries alone
-    if not isinstance(entries, dict):
-        raise DatasetError(f"{file}: expected an object with _via_img_metadata, got {type(data).__name__}")
-    return entries
+    return entries if isinstance(entries, dict) else Fault(where, f"expected an object with _via_img_metadata, got {type(data).__name__}")
 
 
 def _row(file: Path, key: str, entry: Any, source: Path) -> Row | Fault:

@@ -4,7 +4,8 @@ Layout: `025-95_113-154&383_386&473-386&473_177&454_154&383_363&402-0_0_22_27_27
 corners beginning with the lower right one and going on to the lower left, upper left and upper right, the text as indices into three lists (province,
 letter, letter or digit; `O` stands for no character), brightness, blur. Eight indices are a plate of CCPD-Green. Sub-folders are `ccpd_base`, `ccpd_blur`
 and so on, `ccpd_green/train`, `/val` and `/test`; pictures of `ccpd_np` show no plate and have plain names. `splits/train.txt`, `val.txt` and `test.txt`
-(`split/` in the repository) name the sides of the split.
+name the sides of the split; the repository's `split/ccpd_blur.txt`, `ccpd_db.txt`, `ccpd_fn.txt`, `ccpd_rotate.txt` and `ccpd_tilt.txt` (and
+`ccpd_challenge.txt`) name what is tested on.
 Sources: Xu et al., Towards End-to-End License Plate Detection and Recognition, ECCV 2018; github.com/detectRecog/CCPD, README.md.
 """
 
@@ -71,11 +72,11 @@ def parse_name(stem: str) -> tuple[str, Points]:
 
 
 def _sides(source: Path) -> dict[str, str]:
-    """`folder/name` of a picture → its side."""
+    """`folder/name` of a picture → its side. Where lists disagree, train.txt, val.txt and test.txt know better than those of a sub-folder."""
     sides: dict[str, str] = {}
-    for folder in ("splits", "split", "*/splits", "*/split"):
-        for part in ("train", "val", "test"):
-            for file in sorted(source.glob(f"{folder}/{part}.txt")):
+    for part, name in (("test", "ccpd_*"), ("train", "train"), ("val", "val"), ("test", "test")):
+        for folder in ("splits", "split", "*/splits", "*/split"):
+            for file in sorted(source.glob(f"{folder}/{name}.txt")):
                 for line in file.read_text(encoding="utf8", errors="replace").splitlines():
                     sides["/".join(line.strip().split("/")[-2:])] = part
     return sides

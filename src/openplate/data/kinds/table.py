@@ -27,7 +27,7 @@ def read(source: Path, hints: Hints) -> Iterator[Row | Fault]:
     """One row a line.
 
     Raises:
-        DatasetError: there is no CSV file, or several whose names do not say train, val or test, or one cannot be read as text.
+        DatasetError: there is no CSV file, or several whose names do not say train, val or test, or none can be read as text.
 
     """
     folder = source.parent if source.is_file() else source
@@ -37,15 +37,20 @@ def read(source: Path, hints: Hints) -> Iterator[Row | Fault]:
     parts = [part_named(file.stem) for file in files] if len(files) > 1 else [""]
     if "" in parts and len(files) > 1:
         raise DatasetError(f"{source}: expected one CSV file, or train.csv, val.csv and test.csv; found {', '.join(file.name for file in files)}")
+    broken: list[Fault] = []
     for part, file in zip(parts, files, strict=True):
-        yield from _rows(part, file, folder)
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            broken.append(Fault(file.name, f"cannot be read as UTF-8 text: {error}"))
+            continue
+        yield from _rows(part, file, folder, text)
+    if len(broken) == len(files):
+        raise DatasetError(f"{folder / broken[0].where}: {broken[0].what}")
+    yield from broken
 
 
-def _rows(part: str, file: Path, folder: Path) -> Iterator[Row | Fault]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{file}: cannot be read as UTF-8 text: {error}") from None
+def _rows(part: str, file: Path, folder: Path, text: str) -> Iterator[Row | Fault]:
     lines = text.split("\n")
     separator = max(_SEPARATORS, key=lines[0].count)
     columns: tuple[int, int, int | None] | None = None
