@@ -85,11 +85,15 @@ def test_int8_of_a_network_file_is_asked_for_with_what_was_given(tmp_path: Path,
     from openplate.export import int8
 
     asked: list[object] = []
-    monkeypatch.setattr(int8, "export_int8", lambda source, target, settings, say: asked.append((source, target, settings.drawn, settings.any_speed)))
+    monkeypatch.setattr(
+        int8,
+        "export_int8",
+        lambda source, target, settings, say: asked.append((source, target, settings.drawn, settings.any_speed, settings.any_accuracy)),
+    )
     result = CliRunner().invoke(main, ["export", str(tmp_path / "reader.onnx"), "--int8", "--drawn", "500", "--any-speed"])
     target = tmp_path / "reader.int8.onnx"
     assert (result.exit_code, result.stdout) == (0, f"{target}\n")
-    assert asked == [(tmp_path / "reader.onnx", target, 500, True)]
+    assert asked == [(tmp_path / "reader.onnx", target, 500, True, False)]
 
 
 def test_checkpoint_whose_int8_file_fails_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -274,6 +274,26 @@ def test_end_to_end_network_has_two_int8_files_beside_its_straightener(end_to_en
 
 
 @pytest.mark.usefixtures("few_formats")
+def test_file_that_reads_worse_is_written_when_asked_for_and_says_so(
+    exported: dict[str, Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_computing(monkeypatch)
+    fixed_agreement(monkeypatch, 17_000)
+    lines: list[str] = []
+    settings = replace(QUICK, keep=(1, 2), any_speed=False, any_accuracy=True)
+    report = export_int8(exported["reader"].target, tmp_path / "r.onnx", settings, lines.append)
+    assert report.kept == 2  # the one with most in floating point
+    remarks = [line for line in lines if line.startswith("less accurate than allowed: ")]
+    assert len(remarks) == 2 and all("points fewer of the drawn plates, allowed are 0.05" in line for line in remarks)
+    said = json.loads(open_network(tmp_path / "r.onnx").metadata["openplate.int8"])
+    assert said["remarks"][:2] == remarks
+    fixed_speed(monkeypatch, 1.0)
+    with pytest.raises(WeightsError, match="times as fast"):  # speed is another matter
+        export_int8(exported["reader"].target, tmp_path / "slow.onnx", settings)
+    assert not list(tmp_path.glob("slow*"))
+
+
+@pytest.mark.usefixtures("few_formats")
 def test_part_of_an_end_to_end_network_that_gains_little_stays_in_floating_point(
     end_to_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

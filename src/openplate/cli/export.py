@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +33,7 @@ from openplate.errors import WeightsError
     help="--calibrate, --int8: folders with the further format files that training had. Repeatable.",
 )
 @click.option("--any-speed", is_flag=True, help="--int8: write the file though it is too slow here, for another processor.")
+@click.option("--any-accuracy", is_flag=True, help="--int8: write the file though it reads worse than allowed, to measure it.")
 @click.option(
     "--calibrate",
     is_flag=True,
@@ -52,6 +54,7 @@ def export(
     data: tuple[Path, ...],
     formats: tuple[Path, ...],
     any_speed: bool,
+    any_accuracy: bool,
     calibrate: bool,
     photos: tuple[Path, ...],
     ship: bool,
@@ -65,6 +68,7 @@ def export(
 
     Example: openplate export runs/reader/best.pt --calibrate --int8 --data labelled
     """
+    limits = {"drawn": drawn, "photos": photos, "data": data, "formats": formats, "any_speed": any_speed, "any_accuracy": any_accuracy}
     if ship and int8:
         raise click.UsageError("--ship is for the floating point file: run it without --int8; the INT8 file can be shipped when it is there")
     if int8 and photos and data:
@@ -84,7 +88,7 @@ def export(
             raise click.UsageError(f"{checkpoint}: expected a checkpoint of openplate train; of an .onnx file only --int8 can be made, or --ship it")
         target = out or checkpoint.with_suffix(".int8.onnx")
         with _writable(target):
-            _write_int8(checkpoint, target, drawn, data, formats, any_speed, photos)
+            _write_int8(checkpoint, target, limits)
             if calibrate:
                 _calibrate(target, photos, formats)
         click.echo(target)
@@ -111,7 +115,7 @@ def export(
             click.echo("its confidences are as the network gives them: --calibrate makes probabilities of them", err=True)
         if int8:
             quantised = written.with_suffix(".int8.onnx")
-            _write_int8(written, quantised, drawn, data, formats, any_speed, photos)
+            _write_int8(written, quantised, limits)
             if calibrate:
                 _calibrate(quantised, photos, formats)
             for file in sorted(Path(folder).iterdir(), key=lambda file: file in (written, quantised)):  # a network's first file last
@@ -149,11 +153,9 @@ def _calibrate(path: Path, photos: tuple[Path, ...], formats: tuple[Path, ...]) 
     click.echo(f"calibrated on {result.readings} readings: expected error {result.error_before:.4f} → {result.error_after:.4f}", err=True)
 
 
-def _write_int8(
-    source: Path, target: Path, drawn: int | None, data: tuple[Path, ...], formats: tuple[Path, ...], any_speed: bool, photos: tuple[Path, ...]
-) -> None:
+def _write_int8(source: Path, target: Path, given: Mapping[str, Any]) -> None:
     from openplate.dataset import load_dataset
     from openplate.export.int8 import Settings, export_int8
 
-    settings = Settings(drawn=drawn, photos=photos, data=tuple(load_dataset(folder) for folder in data), formats=formats, any_speed=any_speed)
+    settings = Settings(**{**given, "data": tuple(load_dataset(folder) for folder in given["data"])})
     export_int8(source, target, settings, lambda line: click.echo(line, err=True))

@@ -99,7 +99,8 @@ class Settings:
     end-to-end network only the first counts).
     `calibration` inputs set the scales, `drawn` crops or scenes measure (None: 20,000 crops, 400 scenes; fewer are remarked on); `photos` are data sets
     whose training part the calibration uses too, `data` are other labelled sets to measure on (none are remarked on); `formats` are folders with further
-    format files. With `any_speed` a file that is too slow here is written all the same: for export on another processor than the one it will run on.
+    format files. With `any_speed` a file that is too slow here is written all the same: for export on another processor than the one it will run on. With
+    `any_accuracy` one that reads worse than allowed is, with most convolutions in floating point: to measure it.
     """
 
     keep: tuple[int, ...] | None = None
@@ -109,6 +110,7 @@ class Settings:
     data: tuple[Dataset, ...] = ()
     formats: tuple[Path, ...] = ()
     any_speed: bool = False
+    any_accuracy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,23 +161,29 @@ def export_int8(source: Path, target: Path, settings: Settings = Settings(), say
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         unfinished = Path(folder) / target.name
+        report: Report | None = None
         for attempt in attempts:
+            report = None
             layers, speeds, found = attempt.write(unfinished)
-            agreements: list[Agreement] = []
             if not found:
                 agreements, found = disagreeing(kind, source, unfinished, known, drawn, settings, say)
-            if not found:
-                remarks = unmeasured(kind, settings, agreements)
+                remarks = (*(f"less accurate than allowed: {fault}" for fault in found), *unmeasured(kind, settings, agreements))
                 before, after = (sum(file.stat().st_size for file in files_of(kind, path)) for path in (source, unfinished))
                 report = Report(attempt.kept, layers, before, after, tuple(speeds), tuple(agreements), remarks)
-                for remark in remarks:
-                    say(remark)
-                write_metadata(unfinished, ({} if kind == "end-to-end" else {"precision": "int8"}) | {"int8": summary(report, settings)})
-                for file, wanted in reversed(list(zip(files_of(kind, unfinished), files_of(kind, target), strict=True))):
-                    file.replace(wanted)
-                return report
+            if not found:
+                break
             faults.append(f"{attempt.name} {' and '.join(found)}")
-    raise WeightsError(f"{target.name}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
+        else:
+            if report is None or not settings.any_accuracy:
+                raise WeightsError(f"{target.name}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
+        if report is None:
+            raise WeightsError(f"{target.name}: not written, there is no way to make it INT8")
+        for remark in report.remarks:
+            say(remark)
+        write_metadata(unfinished, ({} if kind == "end-to-end" else {"precision": "int8"}) | {"int8": summary(report, settings)})
+        for file, wanted in reversed(list(zip(files_of(kind, unfinished), files_of(kind, target), strict=True))):
+            file.replace(wanted)
+        return report
 
 
 def check_apart(photos: Sequence[Path], data: Sequence[Dataset]) -> None:
