@@ -287,6 +287,9 @@ def test_file_that_reads_worse_is_written_when_asked_for_and_says_so(
     assert len(remarks) == 2 and all("points fewer of the drawn plates, allowed are 0.05" in line for line in remarks)
     said = json.loads(open_network(tmp_path / "r.onnx").metadata["openplate.int8"])
     assert said["remarks"][:2] == remarks
+    assert unmeasured("reader", replace(settings, data=(Dataset("street", tmp_path, ()),)), report.agreements)[0].endswith(
+        ": the drawn plates ruled it out before"
+    )
     fixed_speed(monkeypatch, 1.0)
     with pytest.raises(WeightsError, match="times as fast"):  # speed is another matter
         export_int8(exported["reader"].target, tmp_path / "slow.onnx", settings)

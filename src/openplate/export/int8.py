@@ -221,8 +221,11 @@ def unmeasured(kind: Kind, settings: Settings, agreements: Sequence[Agreement]) 
     """What of the accuracy was not held to its limit, or to less than the limit is meant for: a sentence each."""
     limits = LIMITS[kind]
     remarks = []
-    if not any(a.total for a in agreements if a.on == DATA_SETS):
-        why = "they have no plate that counts" if settings.data else "name them with --data"
+    on_data = [a for a in agreements if a.on == DATA_SETS]
+    if not any(a.total for a in on_data):
+        why = (
+            "name them with --data" if not settings.data else "they have no plate that counts" if on_data else "the drawn plates ruled it out before"
+        )
         remarks.append(f"not measured on data sets, where at most {limits.plates} plates may be lost: {why}")
     if settings.drawn is not None and settings.drawn < limits.drawn:
         what = "crops" if kind == "reader" else "scenes"
