@@ -43,6 +43,14 @@ def test_table_has_a_row_a_set_and_one_for_all(make_dataset: MakeDataset, tmp_pa
 
 
 @pytest.mark.usefixtures("asked")
+def test_labels_that_no_reading_can_match_are_said_once(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    a, b = grey_reader(tmp_path / "a1.onnx"), grey_reader(tmp_path / "b1.onnx")
+    result = run(a, b, make_dataset([label("A1")], [label("가1")]))
+    lines = [line for line in result.stderr.splitlines() if "does not know" in line]
+    assert [line.partition(": they")[0] for line in lines] == ["street: 1 of 2 labelled texts have characters that either reader does not know (가)"]
+
+
+@pytest.mark.usefixtures("asked")
 def test_json_and_report_name_both(make_dataset: MakeDataset, tmp_path: Path) -> None:
     a, b = grey_reader(tmp_path / "a1.onnx"), grey_reader(tmp_path / "b1.onnx")
     result = run(a, b, make_dataset([label("A1")]), "--json", "--report", tmp_path / "out.html")

@@ -57,7 +57,8 @@ def test_held_out_images_are_every_fifth(make_dataset: MakeDataset) -> None:
 @pytest.mark.usefixtures("asked")
 def test_labels_that_no_reading_can_match_are_said(make_dataset: MakeDataset) -> None:
     folder = make_dataset([label("12가3456")], [label("34나1 23")], [label("a123bc77")])
-    for arguments, said in ((("--part", "reader"), True), ((), True), (("--part", "detector"), False)):
+    asked_for: list[tuple[tuple[str, ...], bool]] = [(("--part", "reader"), True), ((), True), (("--part", "detector"), False)]
+    for arguments, said in [*asked_for, (("--equal", "가A", "--equal", "나B"), False)]:
         result = run(folder, *arguments)
         lines = [line for line in result.stderr.splitlines() if "does not know" in line]
         assert result.exit_code == 0

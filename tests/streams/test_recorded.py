@@ -1,14 +1,18 @@
+import copy
 import gc
 import io
 import math
 import os
+import pickle
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -73,14 +77,42 @@ def test_frames_are_rgb(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("codec", "suffix", "pixels"), [("libx264", "mp4", "yuv420p"), ("mjpeg", "avi", "yuvj420p"), ("ffv1", "mkv", "gray"), ("libx264", "mp4", "nv12")]
 )
-def test_the_picture_of_a_frame_is_its_image_in_grey_and_needs_no_image(tmp_path: Path, codec: str, suffix: str, pixels: str) -> None:
+def test_the_picture_of_a_frame_is_its_image_in_grey_and_needs_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, suffix: str, pixels: str
+) -> None:
+    made: list[object] = []
+    make = Video.image
+    monkeypatch.setattr(Video, "image", lambda video, frame: made.append(frame) or make(video, frame))
     with open_stream(str(write_clip(tmp_path / f"street.{suffix}", codec, pixels=pixels))) as stream:
         frame = [next(stream) for _ in range(8)][-1]
     picture = frame.picture
-    assert picture.shape == (HEIGHT, WIDTH) and picture.dtype == np.uint8
+    assert not made
+    assert picture.shape == (HEIGHT, WIDTH) and picture.dtype == np.uint8 and not picture.flags.writeable
     full = picture.astype(int) if pixels in ("gray", "yuvj420p") else spread(picture)
     assert np.abs(full - grey(frame.image)).mean() < 2.5
-    assert frame.picture is picture and frame.image is frame.image  # made once
+    assert frame.picture is picture and frame.image is frame.image and len(made) == 1
+
+
+def test_pictures_of_odd_sizes_have_no_padding(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mkv"
+    shades = np.tile(np.arange(63, dtype=np.uint8) * 3 + 20, (37, 1))
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 63, 37, "gray"
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(shades, format="gray")))
+        output.mux(stream.encode(None))
+    with open_stream(str(path)) as opened:
+        assert np.array_equal(next(opened).picture, shades)
+
+
+def test_frames_may_be_asked_for_their_images_in_any_thread_copied_and_sent(tmp_path: Path) -> None:
+    with open_stream(str(write_clip(tmp_path / "street.mp4", pixels="yuv444p"))) as stream:
+        frames = list(stream)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda frame: number(frame.image), frames)) == list(range(50))
+    for again in (pickle.loads(pickle.dumps(frames[7])), copy.copy(frames[7]), copy.deepcopy(frames[7])):
+        assert np.array_equal(again.image, frames[7].image)
+        assert (again.source, again.index, again.time_s) == (frames[7].source, 7, frames[7].time_s)
 
 
 def test_the_picture_of_a_frame_without_brightness_is_its_image(tmp_path: Path) -> None:

@@ -74,8 +74,10 @@ def compare(
     pipelines = [open_pipeline({name: value for name, value in one.items() if value not in (None, ())}) for one in options]
 
     def look(dataset: Dataset) -> PairedReport:
-        for charset in {pipeline.decoder.charset.characters: pipeline.decoder.charset for pipeline in pipelines}.values():
-            tell_unknown(dataset, charset, wanted)
+        charsets = [pipeline.decoder.charset for pipeline in pipelines]
+        same = charsets[0].characters == charsets[1].characters
+        for who, charset in [("either reader", charsets[0])] if same else zip("AB", charsets, strict=True):
+            tell_unknown(dataset, charset, wanted, alike, who)
         return pair_reports(*(measure(pipeline, dataset, part=wanted, alike=alike) for pipeline in pipelines))
 
     reports, ok = each_dataset(datasets, limit, False, look)

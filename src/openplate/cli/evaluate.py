@@ -146,7 +146,7 @@ def evaluate(
     else:
 
         def look(dataset: Dataset) -> Report:
-            tell_unknown(dataset, pipeline.decoder.charset, part)
+            tell_unknown(dataset, pipeline.decoder.charset, part, alike)
             return measure(pipeline, dataset, part=cast(Part, part), alike=alike)
 
         reports, ok = each_dataset(datasets, limit, held_out, look)
@@ -165,8 +165,8 @@ def evaluate(
         ctx.exit(1)
 
 
-def tell_unknown(dataset: Dataset, charset: Charset, part: str) -> None:
-    """Say on stderr what no reader can get right: labels with characters that it has no class for.
+def tell_unknown(dataset: Dataset, charset: Charset, part: str, alike: Sequence[str] = (), who: str = "the reader") -> None:
+    """Say on stderr what a reader cannot get right: labels with characters that it has no class for, nor for one that counts as the same (`alike`).
 
     Raises:
         DatasetError: the reader is to be measured, and no label has a text.
@@ -176,12 +176,16 @@ def tell_unknown(dataset: Dataset, charset: Charset, part: str) -> None:
     texts = [normalise(plate.text) for image in dataset.images for plate in image.plates if plate.text]
     if not texts and part == "reader":
         raise DatasetError(f"{dataset.name}: expected labels with a text, got none: of the reader nothing can be measured")
-    outside = [text for text in texts if not charset.covers(text)]
+    unknown = sorted(
+        character
+        for character in set("".join(texts))
+        if not any(charset.covers(same) for same in {character, *(mate for group in alike if character in group for mate in group)})
+    )
+    outside = [text for text in texts if not set(text).isdisjoint(unknown)]
     if outside:
-        unknown = sorted({character for text in outside for character in text if not charset.covers(character)})
         shown = " ".join(unknown[:_SHOWN]) + (" …" if len(unknown) > _SHOWN else "")
         click.echo(
-            f"{dataset.name}: {len(outside)} of {len(texts)} labelled texts have characters that the reader does not know ({shown}): they count as wrong. "
+            f"{dataset.name}: {len(outside)} of {len(texts)} labelled texts have characters that {who} does not know ({shown}): they count as wrong. "
             "A reader of these: see docs/new-country.md",
             err=True,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def export(
     An end-to-end network becomes three files, NAME.onnx, NAME-straightener.onnx and NAME-reader.onnx, which belong together.
 
     With --int8 a second file has INT8 layers. It is measured first: where it reads worse than allowed, or is not as much faster as it has to be,
-    nothing is written. Takes a MODEL.onnx too, of which only the INT8 file is written, or which --ship takes as it is.
+    nothing is written, unless --any-accuracy or --any-speed say so. Takes a MODEL.onnx too, of which only the INT8 file is written, or which --ship takes as it is.
 
     Example: openplate export runs/reader/best.pt --calibrate --int8 --data labelled
     """
@@ -88,9 +88,14 @@ def export(
             raise click.UsageError(f"{checkpoint}: expected a checkpoint of openplate train; of an .onnx file only --int8 can be made, or --ship it")
         target = out or checkpoint.with_suffix(".int8.onnx")
         with _writable(target):
-            _write_int8(checkpoint, target, limits)
-            if calibrate:
-                _calibrate(target, photos, formats)
+            if not calibrate:
+                _write_int8(checkpoint, target, limits)
+            else:
+                with tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder:
+                    quantised = Path(folder) / target.name
+                    _write_int8(checkpoint, quantised, limits)
+                    _calibrate(quantised, photos, formats)
+                    _move(Path(folder), target.parent, [quantised])
         click.echo(target)
         return
 
@@ -105,8 +110,9 @@ def export(
         raise WeightsError(f"{checkpoint}: INT8 is for readers, detectors and end-to-end networks, this is a checkpoint of kind {kind!r}")
     write = export_end_to_end if kind == "end-to-end" else export_checkpoint
     with _writable(target), tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder:
-        # What is to become an INT8 file as well appears only when that holds its limits.
-        written = Path(folder) / target.name if int8 else target
+        # Nothing appears before it is whole: calibrated, and where it is to become an INT8 file as well, when that holds its limits.
+        written = Path(folder) / target.name
+        quantised = written.with_suffix(".int8.onnx")
         for engine, difference in write(checkpoint, written).items():
             click.echo(f"{engine}: largest difference from PyTorch {difference:.2g}", err=True)
         if calibrate:
@@ -114,12 +120,10 @@ def export(
         elif kind in ("reader", "end-to-end"):
             click.echo("its confidences are as the network gives them: --calibrate makes probabilities of them", err=True)
         if int8:
-            quantised = written.with_suffix(".int8.onnx")
             _write_int8(written, quantised, limits)
             if calibrate:
                 _calibrate(quantised, photos, formats)
-            for file in sorted(Path(folder).iterdir(), key=lambda file: file in (written, quantised)):  # a network's first file last
-                file.replace(target.parent / file.name)
+        _move(Path(folder), target.parent, [written, quantised])
     if ship:
         target = ship_network(target)
     click.echo(target)
@@ -134,7 +138,7 @@ def _made(folder: Path) -> Path:
 
 @contextmanager
 def _writable(target: Path) -> Iterator[None]:
-    """While it holds, a fault of the disk becomes one line.
+    """While it holds, a fault of the disk where `target` is to lie becomes one line.
 
     Raises:
         click.ClickException: something could not be written.
@@ -142,8 +146,17 @@ def _writable(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        where = None if error.filename is None else Path(error.filename)
+        if where and not (where.is_relative_to(target.parent) or target.is_relative_to(where)):
+            raise
+        reason = (error.strerror or str(error)).lower() + (f" ({where})" if where else "")
         raise click.ClickException(f"{target}: cannot be written: {reason}; make room, or name a place that can be written with --out") from None
+
+
+def _move(folder: Path, to: Path, firsts: Sequence[Path]) -> None:
+    """Put the files of a folder where they belong; `firsts`, the first files of networks, come last: who sees one finds the others."""
+    for file in sorted(folder.iterdir(), key=lambda file: file in firsts):
+        file.replace(to / file.name)
 
 
 def _calibrate(path: Path, photos: tuple[Path, ...], formats: tuple[Path, ...]) -> None:

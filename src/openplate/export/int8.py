@@ -160,24 +160,23 @@ def export_int8(source: Path, target: Path, settings: Settings = Settings(), say
     faults = []
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        unfinished = Path(folder) / target.name
-        report: Report | None = None
-        for attempt in attempts:
-            report = None
+        chosen: tuple[Path, Report] | None = None
+        for number, attempt in enumerate(attempts):
+            unfinished = Path(folder) / str(number) / target.name
+            unfinished.parent.mkdir()
             layers, speeds, found = attempt.write(unfinished)
             if not found:
                 agreements, found = disagreeing(kind, source, unfinished, known, drawn, settings, say)
                 remarks = (*(f"less accurate than allowed: {fault}" for fault in found), *unmeasured(kind, settings, agreements))
                 before, after = (sum(file.stat().st_size for file in files_of(kind, path)) for path in (source, unfinished))
-                report = Report(attempt.kept, layers, before, after, tuple(speeds), tuple(agreements), remarks)
-            if not found:
-                break
+                if not found or settings.any_accuracy:
+                    chosen = unfinished, Report(attempt.kept, layers, before, after, tuple(speeds), tuple(agreements), remarks)
+                if not found:
+                    break
             faults.append(f"{attempt.name} {' and '.join(found)}")
-        else:
-            if report is None or not settings.any_accuracy:
-                raise WeightsError(f"{target.name}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
-        if report is None:
-            raise WeightsError(f"{target.name}: not written, there is no way to make it INT8")
+        if chosen is None:
+            raise WeightsError(f"{target.name}: not written, an INT8 file does not hold its limits: {'; '.join(faults)}")
+        unfinished, report = chosen
         for remark in report.remarks:
             say(remark)
         write_metadata(unfinished, ({} if kind == "end-to-end" else {"precision": "int8"}) | {"int8": summary(report, settings)})

@@ -256,7 +256,7 @@ class CameraWatch:
         self._frames += 1
         self._arrivals.append(time.monotonic())
         self._last_frame = begin + timedelta(seconds=frame.time_s or 0.0)
-        self._size = frame.image.shape[1], frame.image.shape[0]
+        self._size = frame.picture.shape[1], frame.picture.shape[0]
 
     def _send_snapshots(self, frame: Frame, watcher: Watcher) -> None:
         while not self._snapshots.empty():

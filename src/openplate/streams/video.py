@@ -7,6 +7,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from threading import Lock
 from typing import IO, Self, cast
 
 import av
@@ -77,6 +78,8 @@ class Video:
         self._first_dts: int | None = None
         self._turned: tuple[int, tuple[bool, int | None]] | None = None
         self._reformatter = VideoReformatter()
+        self._one_at_a_time = Lock()
+        """Frames may ask for their images in any thread, and the reformatter is one for all."""
 
     def _open(self, address: Address, settings: StreamSettings) -> InputContainer:
         options: dict[str, str] = {}
@@ -180,16 +183,18 @@ class Video:
 
     def image(self, frame: VideoFrame) -> Image:
         """A picture as an upright image `(H, W, 3) uint8 RGB`."""
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        with self._one_at_a_time:
+            rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         return self._upright(np.ascontiguousarray(rgb, np.uint8), frame)
 
     def grey(self, frame: VideoFrame) -> NDArray[np.uint8] | None:
-        """A picture as an upright `(H, W) uint8`: the brightness as the decoder has it, of which 16 may be black and 235 white; read-only, and nothing is
-        computed. None where a picture's pixels are of another kind."""
+        """A picture as an upright `(H, W) uint8`: the brightness as the decoder has it, of which 16 may be black and 235 white. It cannot be written to: unless
+        the video is turned, it is the decoder's own. None where a picture's pixels are of another kind."""
         if frame.format.name not in _WITH_LUMA:
             return None
         plane = frame.planes[0]
         luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        luma.flags.writeable = False
         return self._upright(luma[: frame.height, : frame.width], frame)
 
     def _upright(self, pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
@@ -272,6 +277,10 @@ class DecodedFrame(Frame):
         values = {"source": source, "index": index, "time_s": time_s, "_video": video, "_decoded": decoded, "_image": None, "_picture": None}
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[type[Frame], tuple[Image, str, int, float | None]]:
+        """Copied or sent to another process, it is a plain frame."""
+        return Frame, (self.image, self.source, self.index, self.time_s)
 
     @property
     def image(self) -> Image:

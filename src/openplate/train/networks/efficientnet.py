@@ -42,7 +42,7 @@ def scale_channels(channels: float) -> int:
 class ByParts(torch.autograd.Function):
     """A 5×5 convolution channel by channel, stride 1, whose weight's gradient comes in four overlapping 3×3 parts.
 
-    On a CPU in bfloat16, PyTorch has fast code for such a gradient of 3×3 and none for 5×5, which takes four to ten times as long as these four parts.
+    On a CPU in bfloat16, PyTorch has fast code for such a gradient of 3×3 and none for 5×5, which takes longer than these four parts.
     """
 
     @staticmethod
