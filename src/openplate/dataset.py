@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -158,6 +158,25 @@ def read_labels(folder: Path) -> Iterator[LabelledImage | Fault]:
             continue
         seen[image.path] = number
         yield image
+
+
+def distinct_names(folders: Sequence[Path]) -> list[str]:
+    """What to call each data set: its folder's name; of several that are called the same, as much of the path as tells them apart.
+
+    Raises:
+        DatasetError: a folder is named twice.
+    """
+    paths = [folder.resolve() for folder in folders]
+    for folder, path in zip(folders, paths, strict=True):
+        if paths.count(path) > 1:
+            raise DatasetError(f"{folder}: expected different data sets, this one is named twice; name each once")
+    names = []
+    for path in paths:
+        length = 1
+        while sum(other.parts[-length:] == path.parts[-length:] for other in paths) > 1:
+            length += 1
+        names.append("/".join(path.parts[-length:]))
+    return names
 
 
 class DatasetWriter:

@@ -66,6 +66,14 @@ def test_photos_that_are_named_are_one_case(asked: list[tuple[Setup, Case]], tmp
     assert [case for _, case in asked] == [Case("a.png", (photos[0],))]
 
 
+def test_checkpoint_is_no_network_and_no_photo(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_bytes(b"PK")
+    result = run(tmp_path / "best.pt")
+    assert (
+        result.exit_code == 2 and "best.pt: expected a network (.onnx) or photos, got a checkpoint; export it with openplate export" in result.stderr
+    )
+
+
 def test_setup_is_told_before_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
 

@@ -117,6 +117,20 @@ def test_inspect_of_sides_takes_each_but_one_sheet_for_all_is_refused(make_datas
     assert run("inspect", "set", "--sheet", "all.png").exit_code == 2
 
 
+def test_sets_of_the_same_name_are_told_apart_and_none_is_taken_twice(make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = make_dataset([label("A1")], name="a/train"), make_dataset([label("B2")], name="b/train")
+    result = run("inspect", one, two)
+    assert result.exit_code == 0
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["a-train-sheet.png", "b-train-sheet.png"]
+    assert "a/train" in result.stdout and "b/train" in result.stdout
+    for folders in ((one, one), (tmp_path / "a", one)):
+        result = run("split", "--check", *folders)
+        assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+        assert result.stderr.splitlines()[-1].endswith("expected different data sets, this one is named twice; name each once")
+    result = run("split", "--check", one, tmp_path / "nowhere")
+    assert result.exit_code == 2 and "expected at least two sides to compare; " in result.stderr and "nowhere" in result.stderr
+
+
 def test_split_writes_parts_that_the_check_finds_clean(make_dataset: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_dataset(*[[label(f"A{i % 6}")] for i in range(10)])
     for i in range(10):

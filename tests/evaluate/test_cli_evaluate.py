@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from openplate.charset import Charset
 from openplate.cli import evaluate as command
 from openplate.cli import main
 from openplate.errors import EngineError
@@ -44,6 +45,28 @@ def test_table_has_a_row_a_set_and_one_for_all(make_dataset: MakeDataset) -> Non
     assert [row[:4] for row in rows[1:4]] == [["one", "1", "1", "100.0"], ["two", "1", "1", "0.0"], ["all", "2", "2", "50.0"]]
     assert ["RU", "2", "50.0"] in [row[:3] for row in rows]
     assert ["16-24", "2", "50.0"] in [row[:3] for row in rows]
+
+
+@pytest.mark.usefixtures("asked")
+def test_sets_of_the_same_name_are_told_apart_and_none_counts_twice(make_dataset: MakeDataset) -> None:
+    one, two = make_dataset([label("A123BC77")], name="a/test"), make_dataset([label("B1")], name="b/test")
+    found = json.loads(run(one, two, "--json").stdout)
+    assert [only["name"] for only in found["sets"]] == ["a/test", "b/test"]
+    result = run(one, one)
+    assert result.exit_code == 1 and "this one is named twice" in result.stderr and not result.stdout
+
+
+@pytest.mark.usefixtures("asked")
+def test_results_of_another_network_are_refused_before_anything_is_measured(
+    make_dataset: MakeDataset, tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    one, other = grey_reader(tmp_path / "one.onnx"), grey_reader(tmp_path / "other.onnx", charset=Charset("0123456789XYZ"))
+    folder, kept = make_dataset([label("A123BC77")]), tmp_path / "kept.json"
+    assert run(folder, "--part", "reader", "--reader", one, "--store", kept).exit_code == 0
+    before = len(asked)
+    result = run(folder, "--part", "reader", "--reader", other, "--store", kept)
+    assert result.exit_code == 1 and "keeps results of another network (one.onnx)" in result.stderr
+    assert len(asked) == before
 
 
 @pytest.mark.usefixtures("asked")

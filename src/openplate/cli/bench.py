@@ -68,6 +68,9 @@ def bench(
 
     Example: openplate bench reader.onnx --batch 1 --batch 8 --runs 100 --threads 1
     """
+    for path in paths:
+        if path.suffix.lower() == ".pt":
+            raise click.UsageError(f"{path}: expected a network (.onnx) or photos, got a checkpoint; export it with openplate export")
     networks = [path for path in paths if path.suffix.lower() == ".onnx"]
     if networks and len(networks) < len(paths):
         raise click.UsageError("expected networks (.onnx) or photos, got both")
@@ -75,10 +78,11 @@ def bench(
         raise click.UsageError("--store keeps the results of one network: expected one MODEL.onnx")
     facts = None
     if store:
-        from openplate.evaluate.model_results import store_results
+        from openplate.evaluate.model_results import results_of, store_results
         from openplate.export.size import network_facts
 
         facts = network_facts(networks[0], name, note)
+        results_of(store, facts)
     if networks and models:
         raise click.UsageError("--model says how photos are read: leave it out, or leave out the MODEL.onnx")
     if networks:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,7 +125,7 @@ def inspect(
             total = len(dataset.images)
             inspections.append(inspect_dataset(dataset, own, charset, open_images=not labels_only, progress=_of(step, total)))
         if not no_sheet:
-            path = sheet or Path(f"{dataset.name}-sheet.png")
+            path = sheet or Path(f"{dataset.name.replace('/', '-')}-sheet.png")
             shown = write_sheet(dataset, path, samples, seed)
             click.echo(f"{path}: {shown} samples" if shown else f"{dataset.folder}: no picture can be shown", err=True)
     if as_json:
@@ -175,7 +176,7 @@ def split(
     if not check and len(loaded) != 1:
         raise click.UsageError(f"expected one data set to divide, got {len(loaded)}; `openplate data merge` makes one of several")
     if check and len(loaded) < 2:
-        raise click.UsageError("expected at least two sides to compare")
+        raise click.UsageError("; ".join(["expected at least two sides to compare", *map(str, found)]))
     images = [image for dataset, _ in loaded for image in dataset.images]
     found = [*found, *(fault for _, own in loaded for fault in own)]
     alike = None
@@ -184,8 +185,7 @@ def split(
             alike = likeness(images, _of(step, len(images)))
         found += alike.faults
     if check:
-        names = _different([dataset for dataset, _ in loaded])
-        leaks = find_leaks({name: dataset.images for name, (dataset, _) in zip(names, loaded, strict=True)}, alike)
+        leaks = find_leaks({dataset.name: dataset.images for dataset, _ in loaded}, alike)
         _print_leaks(leaks, as_json)
         _finish(ctx, found, "found", faults)
         if leaks.plates or leaks.images:
@@ -325,7 +325,7 @@ def fetch(ctx: click.Context, name: str | None, target: Path | None, accept_lice
 def _load(folders: Sequence[Path]) -> tuple[list[tuple[Dataset, tuple[Fault, ...]]], list[Fault]]:
     """The data sets that paths stand for, each with the faults of its labels; and the faults of those that cannot be loaded at all."""
     from openplate.data.kinds.labels import data_sets
-    from openplate.dataset import load_dataset_with_faults
+    from openplate.dataset import distinct_names, load_dataset_with_faults
     from openplate.errors import DatasetError
 
     loaded: list[tuple[Dataset, tuple[Fault, ...]]] = []
@@ -343,7 +343,8 @@ def _load(folders: Sequence[Path]) -> tuple[list[tuple[Dataset, tuple[Fault, ...
                 lost.append(_fault_of(error))
     if not loaded:
         raise DatasetError(str(lost[0]))
-    return loaded, lost
+    names = distinct_names([dataset.folder for dataset, _ in loaded])
+    return [(replace(dataset, name=name), own) for name, (dataset, own) in zip(names, loaded, strict=True)], lost
 
 
 def _fault_of(error: Exception) -> Fault:
@@ -351,12 +352,6 @@ def _fault_of(error: Exception) -> Fault:
 
     where, _, what = str(error).partition(": ")
     return Fault(where, what)
-
-
-def _different(datasets: Sequence[Dataset]) -> list[str]:
-    """A name for each data set: the folder's, or its path where two are called the same."""
-    names = [dataset.name for dataset in datasets]
-    return [name if names.count(name) == 1 else str(dataset.folder) for name, dataset in zip(names, datasets, strict=True)]
 
 
 def _shares(text: str) -> dict[str, float]:

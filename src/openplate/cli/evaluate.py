@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -11,7 +12,7 @@ import click
 
 from openplate.charset import Charset, normalise
 from openplate.cli.codes import country_codes
-from openplate.dataset import Dataset, load_dataset
+from openplate.dataset import Dataset, distinct_names, load_dataset
 from openplate.errors import DatasetError
 from openplate.evaluate.false_alarms import FalseAlarms, combine_false_alarms, count_false_alarms
 from openplate.evaluate.page import rate_text
@@ -104,10 +105,11 @@ def evaluate(
         if model == MODELS[1]:
             raise click.UsageError(f"--store keeps results of one file, and this network has three: leave out --model {model}")
         network = _stored_network(part, false_alarms, bool(limit) or held_out, detector, reader)
-        from openplate.evaluate.model_results import store_results
+        from openplate.evaluate.model_results import results_of, store_results
         from openplate.export.size import network_facts
 
         facts = network_facts(network, name, note)
+        results_of(store, facts)
     if confusions and (false_alarms or part == "detector"):
         raise click.UsageError("--confusions are the reader's: leave out --false-alarms, and take --part reader or all")
     if false_alarms and part != "all":
@@ -212,9 +214,9 @@ def each_dataset(folders: Sequence[Path], limit: int | None, held_out: bool, loo
     """What `look` makes of each data set, and whether all could be measured whole; a fault is one line on stderr."""
     done: list[M] = []
     ok = True
-    for folder in folders:
+    for folder, name in zip(folders, distinct_names(folders), strict=True):
         try:
-            dataset = load_dataset(folder)
+            dataset = replace(load_dataset(folder), name=name)
         except DatasetError as error:
             click.echo(f"error: {error}", err=True)
             ok = False

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from openplate.errors import WeightsError
+from openplate.errors import OpenPlateError, WeightsError
 
 
 @click.command()
@@ -91,7 +91,7 @@ def export(
             if not calibrate:
                 _write_int8(checkpoint, target, limits)
             else:
-                with tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder:
+                with tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder, _as_of(target.parent, folder):
                     quantised = Path(folder) / target.name
                     _write_int8(checkpoint, quantised, limits)
                     _calibrate(quantised, photos, formats)
@@ -109,7 +109,7 @@ def export(
     if int8 and kind == "straightener":
         raise WeightsError(f"{checkpoint}: INT8 is for readers, detectors and end-to-end networks, this is a checkpoint of kind {kind!r}")
     write = export_end_to_end if kind == "end-to-end" else export_checkpoint
-    with _writable(target), tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder:
+    with _writable(target), tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder, _as_of(target.parent, folder):
         # Nothing appears before it is whole: calibrated, and where it is to become an INT8 file as well, when that holds its limits.
         written = Path(folder) / target.name
         quantised = written.with_suffix(".int8.onnx")
@@ -151,6 +151,21 @@ def _writable(target: Path) -> Iterator[None]:
             raise
         reason = (error.strerror or str(error)).lower() + (f" ({where})" if where else "")
         raise click.ClickException(f"{target}: cannot be written: {reason}; make room, or name a place that can be written with --out") from None
+
+
+@contextmanager
+def _as_of(parent: Path, folder: str) -> Iterator[None]:
+    """Errors speak of the place where files were to lie, not of the folder for what is unfinished.
+
+    Raises:
+        WeightsError: an error that named a file in that folder.
+    """
+    try:
+        yield
+    except OpenPlateError as error:
+        if folder not in str(error):
+            raise
+        raise WeightsError(str(error).replace(folder, str(parent))) from None
 
 
 def _move(folder: Path, to: Path, firsts: Sequence[Path]) -> None:

@@ -52,6 +52,19 @@ def load_results(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
+def results_of(path: Path, facts: NetworkFacts) -> dict[str, Any]:
+    """The results that a file keeps of a network; nothing yet when there is no file.
+
+    Raises:
+        ConfigError: the file keeps results of another network, or cannot be read.
+    """
+    fresh: dict[str, Any] = {"version": RESULTS_VERSION, "network": asdict(facts), "sets": {}, "speeds": []}
+    results = load_results(path) if path.exists() else fresh
+    if results["network"]["sha256"] != facts.sha256:
+        raise ConfigError(f"{path}: keeps results of another network ({results['network']['file']}); name another file, or delete this one")
+    return results
+
+
 def store_results(
     path: Path, facts: NetworkFacts, *, reports: Sequence[Report] = (), settings: str = "", speeds: Sequence[NetworkOutcome] = ()
 ) -> None:
@@ -62,10 +75,7 @@ def store_results(
     Raises:
         ConfigError: the file keeps results of another network, or cannot be read or written.
     """
-    fresh: dict[str, Any] = {"version": RESULTS_VERSION, "network": asdict(facts), "sets": {}, "speeds": []}
-    results = load_results(path) if path.exists() else fresh
-    if results["network"]["sha256"] != facts.sha256:
-        raise ConfigError(f"{path}: keeps results of another network ({results['network']['file']}); name another file, or delete this one")
+    results = results_of(path, facts)
     named = facts.name != Path(facts.file).stem
     older = results["network"]
     results["network"] = asdict(facts) | {"name": facts.name if named else older["name"], "note": facts.note or older["note"]}

@@ -193,11 +193,11 @@ def training_formats(source: Path, known: Sequence[Format]) -> tuple[Format, ...
         said = {}
     countries, folders = (said.get(key, ()) if isinstance(said, dict) else () for key in ("countries", "formats"))
     if folders and tuple(known) == load_formats():
-        raise FormatError(f"{source} was trained on further formats, those of {', '.join(map(str, folders))}; name their folder with --formats")
+        raise FormatError(f"{source.name} was trained on further formats, those of {', '.join(map(str, folders))}; name their folder with --formats")
     try:
         return select(known, countries) or tuple(known)
     except FormatError as error:
-        raise FormatError(f"{source} was trained on further formats; name their folder with --formats: {error}") from None
+        raise FormatError(f"{source.name} was trained on further formats; name their folder with --formats: {error}") from None
 
 
 def halve_weights(path: Path) -> None:
