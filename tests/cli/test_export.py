@@ -73,6 +73,13 @@ def test_reader_that_is_not_calibrated_says_so(tmp_path: Path) -> None:
     assert result.stderr.splitlines()[-1] == "its confidences are as the network gives them: --calibrate makes probabilities of them"
 
 
+def test_photos_that_nothing_would_use_are_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["export", str(write_checkpoint(tmp_path, "reader")), "--photos", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "--photos belongs to --calibrate or --int8" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["reader.pt"]
+
+
 def test_file_that_is_no_checkpoint_is_one_line_on_stderr(tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_text("hello")
     result = CliRunner().invoke(main, ["export", str(tmp_path / "bad.pt")])

@@ -10,7 +10,7 @@ from openplate.weights import network_path
 LOOP = "[loop]\nsteps = 2\nbatch = 4\nwarmup_steps = 1\nvalidate_every = 2\nmixed_precision = false\n"
 CONFIGS = {
     "reader": 'countries = ["ru"]\nwidth = 0.25\nhidden = 8\nshard = 8\nvalidation_crops = 4\n' + LOOP,
-    "detector": 'countries = ["ru"]\nchannels = [8, 16, 32, 40, 16]\nwindow = 128\nshard = 8\nvalidation_windows = 2\n' + LOOP,
+    "detector": 'countries = ["ru"]\nchannels = [8, 16, 32, 40, 16]\nwindow = 128\nshard = 8\nvalidation_windows = 2\nframes = false\n' + LOOP,
     "straightener": 'countries = ["ru"]\nshard = 8\nvalidation_crops = 4\n' + LOOP,
 }
 

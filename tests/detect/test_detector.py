@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -51,6 +52,18 @@ def test_half_size_is_the_mean_of_four_pixels() -> None:
     image = np.zeros((128, 256, 3), np.uint8)
     image[::2, ::2] = 200  # one of four
     assert np.unique(prepare(image, 0.5)).tolist() == [50]
+
+
+@pytest.mark.parametrize(("shape", "scale"), [((720, 1280), 0.2625), ((540, 960), 0.35), ((721, 1281), 0.2625), ((720, 1280), 0.1)])
+def test_every_pixel_counts_where_an_image_becomes_much_smaller(shape: tuple[int, int], scale: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    size = round(shape[1] * scale), round(shape[0] * scale)
+    small = prepare(noise, scale)[: size[1], : size[0]]
+    assert small.std() < 1.6 * cv2.resize(noise, size, interpolation=cv2.INTER_AREA).std()
+    assert small.std() < 0.6 * cv2.resize(noise, size, interpolation=cv2.INTER_LINEAR).std()
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1]).round().astype(np.uint8)[None, :, None], (*shape, 3)).copy()
+    exact = cv2.resize(ramp, size, interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(prepare(ramp, scale)[: size[1], : size[0]] - exact).max() <= 1
 
 
 def test_colours_keep_their_order() -> None:

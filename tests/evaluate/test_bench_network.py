@@ -90,6 +90,8 @@ def test_network_with_another_batch_or_unknown_axes_is_an_error() -> None:
         input_shape(FakeNetwork((1, 3, 64, 64)), 8)
     with pytest.raises(ConfigError, match="height and width alone"):
         input_shape(FakeNetwork((None, None, 3)), 1)
+    with pytest.raises(ConfigError, match=r"size 960x576: this network takes images of its own size alone, \(None, 48, 192\)"):
+        input_shape(FakeNetwork((None, 48, 192)), 1, (960, 576))
     with pytest.raises(ConfigError, match="runs ≥ 1"):
         measure_network(lambda: FakeNetwork((None, 4)), runs=0, warm_up=0, batch=1)
 

@@ -130,6 +130,18 @@ def test_cut_window_marks_a_plate_ignored_when_less_than_half_shows(monkeypatch:
         assert [p.ignore for p in kept] == [ignored]  # 60 px wide: all of it shows, or 26 px
 
 
+def test_frames_of_drawn_video_keep_their_plates_and_covered_ones_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "FRAME_SHARE", 1.0)
+    frame = Photo(NOISE, (box_to_quad(130, 100, 170, 110), box_to_quad(130, 115, 170, 125)), (False, False), ("A123BC77", "B456EK99"), (False, True))
+    ignored: dict[str, set[bool]] = {"A123BC77": set(), "B456EK99": set()}
+    for seed in range(30):
+        _, plates = draw_window([], RU, random.Random(seed), 96, keep_share=0.0, frames=[frame])
+        for plate in plates:
+            if plate.country is None and plate.text and plate.quad.min() >= 0 and plate.quad.max() <= 96:
+                ignored[plate.text].add(plate.ignore)
+    assert ignored == {"A123BC77": {False}, "B456EK99": {True}}
+
+
 def test_replaced_plates_of_a_window_are_exact_and_have_texts() -> None:
     photo = Photo(NOISE, (box_to_quad(130, 110, 190, 125),), (True,), ("A123BC77",))
     texts: list[str | None] = []

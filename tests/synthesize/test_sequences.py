@@ -10,7 +10,16 @@ from openplate.errors import ConfigError, DatasetError
 from openplate.formats import Automaton, load_formats, select
 from openplate.geometry import box_to_quad, quad_iou, quad_size
 from openplate.synthesize.photos import Photo
-from openplate.synthesize.sequences import READABLE_CLARITY, DrawnSequence, SequenceSettings, is_readable, is_usable, label_clip, write_sequences
+from openplate.synthesize.sequences import (
+    READABLE_CLARITY,
+    DrawnSequence,
+    SequenceSettings,
+    draw_frames,
+    is_readable,
+    is_usable,
+    label_clip,
+    write_sequences,
+)
 from openplate.types import Image
 
 RU = select(load_formats(), ["RU"])[0]
@@ -40,6 +49,28 @@ def test_same_seed_draws_the_same_frames_and_so_does_looking_again() -> None:
     assert all(np.array_equal(a, b) for a, (b, _) in zip(first, sequence, strict=True))
     assert all(np.array_equal(a, b) for a, (b, _) in zip(first, again, strict=True))
     assert not np.array_equal(first[0], next(iter(other))[0])
+
+
+def test_picture_is_that_frame_with_its_plates_and_those_hidden_are_covered() -> None:
+    sequence = DrawnSequence(RU, settings("occluded", "stop", "parked", seconds=6.0), 11)
+    covered = set()
+    for number, (frame, seen) in enumerate(sequence):
+        picture = sequence.picture(number)
+        assert np.abs(picture.image.astype(int) - frame).mean() < 6, "grain alone differs"
+        assert all(np.array_equal(quad, plate.quad) for quad, plate in zip(picture.quads, seen, strict=True))
+        assert picture.covered == tuple(plate.visible < 0.8 for plate in seen)
+        assert len(picture.texts) == len(picture.upright) == len(seen) and not any(picture.upright)
+        covered |= set(picture.covered)
+    assert covered == {False, True}
+
+
+def test_drawn_frames_are_the_same_for_a_seed_and_of_several_sequences() -> None:
+    first, again = (draw_frames([RU], (), 8, random.Random(5)) for _ in range(2))
+    assert len(first) == 8 and {photo.image.shape for photo in first} == {(720, 1280, 3)}
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(first, again, strict=True))
+    texts = [text for photo in first for text in photo.texts]
+    assert texts and all(text and Automaton(RU.types).matches(text) for text in texts)
+    assert not np.array_equal(first[0].image, first[-1].image)
 
 
 def test_frames_have_the_size_and_number_asked_for_and_texts_fit_the_country() -> None:

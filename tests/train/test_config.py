@@ -91,10 +91,15 @@ def test_wrong_file_gives_error_that_names_file_and_key(tmp_path: Path, text: st
         (EndToEndConfig, "own_share=2", "own_share: expected a number from 0 to 1, got 2"),
     ],
 )
-def test_number_out_of_range_gives_error_that_names_file_and_key(tmp_path: Path, kind: type[ReaderConfig], change: str, message: str) -> None:
+def test_number_out_of_range_gives_error_that_names_file_or_set_and_key(tmp_path: Path, kind: type[ReaderConfig], change: str, message: str) -> None:
     path = write(tmp_path, "")
     with pytest.raises(ConfigError) as caught:
         load_config(path, kind, [change])
+    assert str(caught.value).startswith("--set: ")
+    assert str(caught.value).endswith(message)
+    path = write(tmp_path, change)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, kind, ["loop.tensorboard=false"])
     assert str(caught.value).startswith(f"{path}: ")
     assert str(caught.value).endswith(message)
 

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from openplate.detect.decode import decode_detections
+from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad, quad_iou
 from openplate.synthesize.scenes import ScenePlate
 from openplate.train.config import DetectorConfig, LoopConfig
@@ -17,6 +20,7 @@ from openplate.train.detector import (
     DrawDetectorShard,
     assign,
     detection_loss,
+    even_types,
     generalised_iou,
     hull_boxes,
     pack_plates,
@@ -25,7 +29,13 @@ from openplate.train.networks.detector import STRIDES, Detector, anchor_points
 
 WINDOW = 128
 SMALL = DetectorConfig(
-    loop=LoopConfig(batch=2, mixed_precision=False), countries=("ru",), window=64, channels=(8, 16, 32, 40, 16), shard=3, validation_windows=2
+    loop=LoopConfig(batch=2, mixed_precision=False),
+    countries=("ru",),
+    window=64,
+    channels=(8, 16, 32, 40, 16),
+    shard=3,
+    validation_windows=2,
+    frames=False,
 )
 PLATE = (16.0, 31.0, 56.0, 41.0)
 """40 × 10 px about (36, 36), the centre of a cell of 8 px."""
@@ -69,6 +79,25 @@ def test_plates_are_packed_with_their_states() -> None:
     assert quads.shape == (8, 4, 2)
     assert quads[0].tolist() == [[5, 5], [45, 5], [45, 15], [5, 15]]
     assert pack_plates([plate(40, 10)] * 11)[1].tolist() == [EXACT] * MOST_PLATES
+
+
+def test_share_of_even_types_draws_rare_types_more_often() -> None:
+    (russia,) = select(load_formats(), ["RU"])
+    drawn = [t for t in russia.types if t.drawn]
+    total = sum(t.weight for t in drawn)
+    for share in (0.0, 0.3, 1.0):
+        chosen = even_types(russia, share)
+        assert [t.id for t in chosen.types] == [t.id for t in drawn]
+        expected = [(1 - share) * t.weight / total + share / len(drawn) for t in drawn]
+        assert [t.weight for t in chosen.types] == pytest.approx(expected)
+    often = replace(russia, types=(replace(drawn[0], weight=1.0, drawn=4.0), replace(drawn[1], weight=4.0)))
+    assert [t.weight * t.drawn for t in even_types(often, 0.0).types] == pytest.approx([0.5, 0.5])
+
+
+def test_windows_of_a_shard_come_from_frames_of_drawn_video_too() -> None:
+    with_frames, without = (DrawDetectorShard(replace(SMALL, frames=frames, shard=24))(0) for frames in (True, False))
+    assert not np.array_equal(with_frames["images"], without["images"])
+    assert with_frames["images"].shape == without["images"].shape == (24, 64, 64, 3)
 
 
 def test_plate_that_nothing_hits_yet_gets_the_nearest_anchor_points() -> None:

@@ -218,11 +218,13 @@ def test_dropout_really_takes_part(tmp_path: Path, tiny: LoopConfig) -> None:
     assert not torch.equal(first, second)
 
 
-def test_finished_training_does_nothing_more(tmp_path: Path, tiny: LoopConfig) -> None:
+def test_finished_training_does_nothing_more_and_says_so(tmp_path: Path, tiny: LoopConfig, capsys: pytest.CaptureFixture[str]) -> None:
     train(TinyTask(), tiny, tiny, tmp_path)
     log, task = (tmp_path / "log.csv").read_text(), TinyTask()
+    assert "ended already" not in capsys.readouterr().err
     train(task, tiny, tiny, tmp_path)
     assert task.checks == 0
+    assert f"ended already at step {tiny.steps}; for more: --set loop.steps={2 * tiny.steps}" in capsys.readouterr().err
     assert (tmp_path / "log.csv").read_text() == log
 
 
@@ -344,7 +346,9 @@ class Scores(TinyTask):
         return {"score": self.scores[self.checks - 1]}
 
 
-def test_training_ends_when_the_score_gets_no_better_for_as_long_as_patience_says(tmp_path: Path, tiny: LoopConfig) -> None:
+def test_training_ends_when_the_score_gets_no_better_for_as_long_as_patience_says(
+    tmp_path: Path, tiny: LoopConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = replace(tiny, steps=20, patience=2)
     task = Scores(0.5, 0.7, 0.7, 0.6, 0.9)  # after steps 2, 4, 6, 8: the second is the best, the fourth the second without a better one
     best = state(train(task, config, config, tmp_path))
@@ -352,6 +356,7 @@ def test_training_ends_when_the_score_gets_no_better_for_as_long_as_patience_say
     again = Scores(0.9)
     train(again, config, config, tmp_path)
     assert again.checks == 0
+    assert "ended already at step 8; for more: --set loop.patience=0" in capsys.readouterr().err
     train(Scores(0.9, 0.8, 0.8, 0.8, 0.8), replace(config, patience=4), config, tmp_path)  # more patience: it goes on
     assert (state(tmp_path / "best.pt")["step"], state(tmp_path / "last.pt")["step"]) == (10, 18)
 

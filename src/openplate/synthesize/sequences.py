@@ -45,6 +45,9 @@ _HEIGHT_M = {"pole": (4.0, 7.5), "gate": (1.8, 3.2), "dash": (1.15, 1.5), "hand"
 _CLEAR_LEVELS, _CLEAN_LEVELS = 45, 90
 """Between a plate's dark and light pixels there must be at least so many grey levels in the picture, and on the plate itself, for it to be read."""
 _SEEN_WIDTH_PX, _SEEN_SHARE = 8.0, 0.02
+_FRAMES_OF_ONE = 6
+_WHOLE_SHARE = 0.8
+"""A detector has to find a plate of which so much is seen."""
 READABLE_ROW_PX, READABLE_WIDTH_PX, READABLE_FRAMES, READABLE_CLARITY = 12.0, 60.0, 5, 0.5
 """A plate has to be read when it is seen whole, with rows at least this high, this wide, hardly blurred, and so well kept by the recording
 (people read plates of a `clarity` of 0.5 with some pains and none under 0.4), in that many frames."""
@@ -203,6 +206,15 @@ class DrawnSequence:
         for number in range(self.settings.frames):
             frame, seen = self._draw(number, shifts)
             yield self._record(frame, number, seen, table, rng)
+
+    def picture(self, number: int) -> Photo:
+        """One frame, before the recorder's codec, as a photo with its plates."""
+        rng = random.Random(self._seed)
+        shifts = _shake(self.settings.frames + 1, self._look, self.settings, self._zoom, rng)
+        frame, plates = self._draw(number, shifts)
+        image, seen = self._record(frame, number, plates, _light_table(self._look), rng)
+        texts = tuple(self._actors[p.track].text if p.track < len(self._actors) else self._painted[p.track - len(self._actors)].text for p in seen)
+        return Photo(image, tuple(p.quad for p in seen), (False,) * len(seen), texts, tuple(p.visible < _WHOLE_SHARE for p in seen))
 
     def clarity(self, recorded: Image, plate: SeenPlate) -> float:
         """How much of the writing of a plate a recorded frame keeps, 0 to 1 (see `clarity`)."""
@@ -571,6 +583,19 @@ class _Stage:
         return bool(
             near < x < self.camera.width - near and near * 0.3 < y < self.camera.height - near * 0.3 and near > 0.5 * self._settings.plate_px[0]
         )
+
+
+def draw_frames(formats: Sequence[Format], photos: Sequence[Photo], count: int, rng: random.Random) -> list[Photo]:
+    """`count` frames of drawn sequences, a few of each: two sequences in three before a drawn street, the others (where there are photos) before a photo."""
+    frames: list[Photo] = []
+    while len(frames) < count:
+        chosen = rng.choices(formats, [f.weight for f in formats])[0]
+        settings = SequenceSettings(plate_px=(rng.choice((24.0, 60.0)), 160.0))
+        usable = [photo for photo in (rng.choice(photos) for _ in range(4)) if is_usable(photo, settings)] if photos and rng.random() < 1 / 3 else []
+        sequence = DrawnSequence(chosen, settings, rng.getrandbits(48), usable[0] if usable else None)
+        numbers = rng.sample(range(settings.frames), min(_FRAMES_OF_ONE, count - len(frames)))
+        frames += [sequence.picture(number) for number in numbers]
+    return frames
 
 
 def write_sequences(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -34,7 +35,7 @@ _EXPECTED = {
     **dict.fromkeys(("least_height_px", "jitter", "own_from_step", "text_weight"), "0 or more"),
     **dict.fromkeys(("learning_rate", "clip_norm"), "a number above 0"),
     **dict.fromkeys(("ema", "real_share", "empty_share", "keep_share", "own_share", "start_difficulty", "difficulty"), "a number from 0 to 1"),
-    **dict.fromkeys(("upright_share", "lean_share"), "a number from 0 to 1"),
+    **dict.fromkeys(("upright_share", "lean_share", "even_types"), "a number from 0 to 1"),
     "width": "a number above 0.125",  # the narrowest layers have no channels at an eighth
     "window": "a multiple of 64",  # the widest stride of the detectors
 }
@@ -116,6 +117,9 @@ class ReaderConfig:
 class DetectorConfig:
     """Training of a detector on windows of `window` px, cut from scenes; `photos` are data sets whose plates are replaced or kept.
 
+    With `frames`, some windows are cut from frames of drawn video. A share of `even_types` of the drawn plates shows all types of a country equally often,
+    and one of `lean_share` leans far, as in a reader's config.
+
     `channels` are those of `networks.detector.Detector`; `start_from` may name a wider detector, of which the most useful channels are kept.
     """
 
@@ -127,6 +131,9 @@ class DetectorConfig:
     shard: int = 1600
     passes: int = 2
     keep_share: float = 0.3
+    frames: bool = True
+    even_types: float = 0.35
+    lean_share: float = 0.1
     validation_windows: int = 160
 
     def __post_init__(self) -> None:
@@ -206,9 +213,14 @@ def load_config(path: Path, kind: type[Config], changes: Sequence[str] = ()) -> 
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected a TOML config in UTF-8, byte {error.start} is none; save it as UTF-8") from None
+    changed = copy.deepcopy(data)
     for change in changes:
-        _set(data, change)
-    return build(kind, data, str(path))
+        _set(changed, change)
+    try:
+        return build(kind, changed, str(path))
+    except ConfigError:
+        build(kind, data, str(path))  # whose fault it is: the file's own, or that of a change
+        return build(kind, changed, "--set")
 
 
 def check_sources(config: ReaderConfig | DetectorConfig | StraightenerConfig | EndToEndConfig) -> None:

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from openplate.detect.decode import decode_detections
 from openplate.errors import DatasetError
+from openplate.formats.model import Format
 from openplate.geometry import box_iou, quad_size, quad_to_box
 from openplate.synthesize.photos import Photo, open_photos
 from openplate.synthesize.scenes import ScenePlate, draw_window
+from openplate.synthesize.sequences import draw_frames
 from openplate.train.config import DetectorConfig
 from openplate.train.loop import Batch
 from openplate.train.networks.detector import STRIDES, Detector, anchor_points
@@ -26,6 +28,8 @@ from openplate.train.reader import chosen_formats
 from openplate.train.shards import SETTLING, Shard, in_order, shard_batches
 
 MOST_PLATES = 8
+WINDOWS_OF_A_FRAME = 20
+"""One frame of drawn video is drawn for so many windows of a shard; `FRAME_SHARE` of them show one."""
 EXACT, UPRIGHT, IGNORE, NONE = 0, 1, 2, 3
 
 
@@ -54,6 +58,14 @@ def pack_plates(plates: Sequence[ScenePlate]) -> tuple[np.ndarray, np.ndarray]:
     return quads, states
 
 
+def even_types(chosen: Format, share: float) -> Format:
+    """A format of which a share of the plates is drawn with all its types equally often, the others by the types' weights."""
+    drawn = [t for t in chosen.types if t.drawn]
+    total = sum(t.weight * t.drawn for t in drawn)
+    types = [dataclasses.replace(t, weight=((1 - share) * t.weight * t.drawn / total + share / len(drawn)) / t.drawn) for t in drawn]
+    return dataclasses.replace(chosen, types=tuple(types))
+
+
 @dataclass(frozen=True, slots=True)
 class DrawDetectorShard:
     """Draws shard `number`: images `(S, window, window, 3) uint8`, quads `(S, 8, 4, 2)`, states `(S, 8)`."""
@@ -65,12 +77,14 @@ class DrawDetectorShard:
         cv2.setNumThreads(1)
         config = self.config
         rng = random.Random(f"{config.loop.seed} {number} {self.held_out}")
-        formats, photos = chosen_formats(config.countries), window_photos(config.photos, self.held_out)
+        formats = tuple(even_types(chosen, config.even_types) for chosen in chosen_formats(config.countries))
+        photos = window_photos(config.photos, self.held_out)
         count = config.validation_windows if self.held_out else config.shard
+        frames = draw_frames(formats, photos, max(1, count // WINDOWS_OF_A_FRAME), rng) if config.frames else ()
         images = np.zeros((count, config.window, config.window, 3), np.uint8)
         quads, states = np.zeros((count, MOST_PLATES, 4, 2), np.float32), np.zeros((count, MOST_PLATES), np.int64)
         for i in range(count):
-            images[i], plates = draw_window(photos, formats, rng, config.window, config.keep_share)
+            images[i], plates = draw_window(photos, formats, rng, config.window, config.keep_share, config.lean_share, frames)
             quads[i], states[i] = pack_plates(plates)
         return {"images": images, "quads": quads, "states": states}
 

@@ -223,8 +223,12 @@ def _run(
 ) -> None:
     progress = training.progress
     device = next(training.network.parameters()).device
-    if 0 < config.patience <= progress.stale:
-        return  # it ended early, and does so again
+    early = 0 < config.patience <= progress.stale
+    if early or progress.step >= config.steps:  # it ended, and does so again
+        if place.first:
+            more = "loop.patience=0" if early else f"loop.steps={2 * config.steps}"
+            tqdm.write(f"{task.kind}: ended already at step {progress.step}; for more: --set {more}", file=sys.stderr)
+        return
     log = RunLog(folder, progress.step, config.tensorboard) if place.first else None
     started = time.monotonic()
     with tqdm(
