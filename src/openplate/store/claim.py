@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, text
@@ -23,6 +24,7 @@ class Claim:
 
     def __init__(self, database: Database, name: str) -> None:
         self._database, self._name = database, name
+        self._keys = {"first": _KEYS, "second": zlib.crc32(name.encode()) >> 1}
         self._lock = threading.Lock()
         self._file: sqlite3.Connection | None = None
         self._connection: Connection | None = None
@@ -42,7 +44,9 @@ class Claim:
             if self._file is not None:
                 self._file.close()
             if self._connection is not None:
-                self._connection.invalidate()  # closes it, and with it the lock is gone
+                with suppress(*_LOST):  # closing it lets go too, but only when the server has noticed, and another may ask before that
+                    self._connection.execute(text("SELECT pg_advisory_unlock(:first, :second)"), self._keys)
+                self._connection.invalidate()
                 self._connection.close()
             self._file = self._connection = None
 
@@ -77,11 +81,7 @@ class Claim:
                 return True
         try:
             connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            taken = bool(
-                connection.execute(
-                    text("SELECT pg_try_advisory_lock(:first, :second)"), {"first": _KEYS, "second": zlib.crc32(self._name.encode()) >> 1}
-                ).scalar_one()
-            )
+            taken = bool(connection.execute(text("SELECT pg_try_advisory_lock(:first, :second)"), self._keys).scalar_one())
         except _LOST as error:
             raise StoreError(f"the database does not do what is asked: {type(error).__name__}") from error
         if taken:

@@ -74,8 +74,10 @@ class LoopConfig:
 @dataclass(frozen=True, slots=True)
 class ReaderConfig:
     """Training of a reader: `countries` empty means all formats, those of `often` are drawn twice as often as their weights say; `photos` are data
-    sets mixed in, of which every fifth image is held out to validate on; `validation` are data sets to validate on instead, whole, and then all
-    images of `photos` are trained on; `shard` crops are drawn at a time and used `passes` times.
+    sets mixed in, of which every fifth image is held out to validate on; `validation` are data sets to validate on instead, and then all images of
+    `photos` are trained on. Of the crops `real_share` are plates of `photos` (0.08; with many photos 0.3 or more) and `empty_share` places without one;
+    the others are drawn, `views` photographs of each plate, `shard` crops at a time that are used `passes` times. How hard they are to read grows from
+    `start_difficulty` to `difficulty` (0 clean, 1 the worst) over the first `easy_steps`. `validation_crops` drawn and as many real crops are validated on.
 
     `network` is one of `READERS` in `networks/readers.py`, `width` multiplies its channels, `hidden` is for recurrent ones; `transformer` puts a
     spatial transformer in front; `tell_countries` lets the network also say of which country a plate looks ("crnn" alone can). `formats` are folders
