@@ -213,13 +213,12 @@ class DrawnSequence:
         shifts = _shake(self.settings.frames + 1, self._look, self.settings, self._zoom, rng)
         frame, plates = self._draw(number, shifts)
         image, seen = self._record(frame, number, plates, _light_table(self._look), rng)
-        texts = tuple(self._actors[p.track].text if p.track < len(self._actors) else self._painted[p.track - len(self._actors)].text for p in seen)
+        texts = tuple(self._shown(plate.track).text for plate in seen)
         return Photo(image, tuple(p.quad for p in seen), (False,) * len(seen), texts, tuple(p.visible < _WHOLE_SHARE for p in seen))
 
     def clarity(self, recorded: Image, plate: SeenPlate) -> float:
         """How much of the writing of a plate a recorded frame keeps, 0 to 1 (see `clarity`)."""
-        own = len(self._actors)
-        shown = self._actors[plate.track] if plate.track < own else self._painted[plate.track - own]
+        shown = self._shown(plate.track)
         assert shown.artwork is not None and shown.type is not None
         return clarity(shown.artwork, plate_strip(recorded, plate.quad), shown.type.lines)
 
@@ -231,13 +230,14 @@ class DrawnSequence:
         settings = self.settings
         return Truth(settings.width, settings.height, settings.fps, self.situations, tuple(tracks), kept)
 
+    def _shown(self, track: int) -> _Actor | _Painted:
+        """What carries a plate: a vehicle, or the backdrop."""
+        own = len(self._actors)
+        return self._actors[track] if track < own else self._painted[track - own]
+
     def _track(self, number: int, frames: Sequence[tuple[SeenPlate, ...]]) -> TrueTrack:
-        if number < len(self._actors):
-            actor = self._actors[number]
-            text, plate_type, parked = actor.text, actor.type, actor.parked
-        else:
-            painted = self._painted[number - len(self._actors)]
-            text, plate_type, parked = painted.text, painted.type, False
+        shown = self._shown(number)
+        text, plate_type, parked = shown.text, shown.type, isinstance(shown, _Actor) and shown.parked
         assert plate_type is not None
         seen = [(i, plate) for i, plates in enumerate(frames) for plate in plates if plate.track == number and plate.visible >= 0.5]
         first, last = quad_size(seen[0][1].quad)[0], quad_size(seen[-1][1].quad)[0]
@@ -591,8 +591,9 @@ def draw_frames(formats: Sequence[Format], photos: Sequence[Photo], count: int, 
     while len(frames) < count:
         chosen = rng.choices(formats, [f.weight for f in formats])[0]
         settings = SequenceSettings(plate_px=(rng.choice((24.0, 60.0)), 160.0))
-        usable = [photo for photo in (rng.choice(photos) for _ in range(4)) if is_usable(photo, settings)] if photos and rng.random() < 1 / 3 else []
-        sequence = DrawnSequence(chosen, settings, rng.getrandbits(48), usable[0] if usable else None)
+        tried = (rng.choice(photos) for _ in range(4)) if photos and rng.random() < 1 / 3 else ()
+        photo = next((photo for photo in tried if is_usable(photo, settings)), None)
+        sequence = DrawnSequence(chosen, settings, rng.getrandbits(48), photo)
         numbers = rng.sample(range(settings.frames), min(_FRAMES_OF_ONE, count - len(frames)))
         frames += [sequence.picture(number) for number in numbers]
     return frames
