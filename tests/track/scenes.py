@@ -47,11 +47,12 @@ class Shown:
     y: float
     width: float = 96.0
     found: float = 0.9
+    aspect: float = 4.0
 
     @property
     def quad(self) -> Quad:
-        """Its corners; a plate is four times as wide as high."""
-        w, h = self.width / 2, self.width / 8
+        """Its corners."""
+        w, h = self.width / 2, self.width / self.aspect / 2
         return box_to_quad(self.x - w, self.y - h, self.x + w, self.y + h)
 
 

@@ -176,6 +176,34 @@ def test_one_wrong_look_does_not_split_a_plate() -> None:
     assert closed(events) == [TEXT]
 
 
+def test_plate_of_which_a_part_is_read_first_is_one_sighting_with_its_whole_text() -> None:
+    """It comes in from behind a pole: the first looks show its beginning alone, on a narrower detection."""
+    nl = ("ru", "nl")
+    whole, part = "A123BC77", "A123BC"
+    assert Film(lambda n: [], nl).decoder.fuse([Film(lambda n: [], nl).decoder.look(view(part))]).text == part
+    car = drive("a", whole)
+    film = Film(lambda n: [Shown("a", part, 60 + 4 * n, 150, width=70, aspect=3.0)] if n < 14 else [car(n)], nl)
+    events, _ = watch(film, 60)
+    assert closed(events) == [whole]
+    assert {event.sighting.id for event in events} == {"1"}
+
+
+def test_plate_of_which_a_part_is_read_later_keeps_its_text() -> None:
+    car = drive("a", TEXT)
+    film = Film(lambda n: [car(n)] if n < 20 else [Shown("a", TEXT[:6], 60 + 4 * n, 150)], ("ru", "nl"))
+    events, _ = watch(film, 100, WatchSettings(check_s=0.4))
+    assert closed(events) == [TEXT] and events[-1].sighting.looks > 6
+
+
+def test_part_and_whole_that_were_followed_apart_are_one_sighting() -> None:
+    """The part is lost for a second before the whole is found, in another place."""
+    film = Film(
+        lambda n: [Shown("a", TEXT[:6], 60 + 4 * n, 150)] if n < 20 else [Shown("b", TEXT, 300 + 4 * (n - 60), 250)] if n >= 60 else [], ("ru", "nl")
+    )
+    events, _ = watch(film, 110)
+    assert closed(events) == [TEXT]
+
+
 def test_far_plate_that_becomes_readable_later_is_one_sighting() -> None:
     far = [{"A": 0.4, "4": 0.4}, {"1": 0.5, "7": 0.4}, *"23BC77"]
     film = Film(lambda n: [Shown("a", TEXT if n >= 60 else far, 100 + 3 * n, 150, width=60 + n / 2)])

@@ -20,7 +20,7 @@ from openplate.track.follow import Picture
 from openplate.track.looks import AGREES, PlateLook
 from openplate.track.path import Path
 from openplate.track.settings import WatchSettings
-from openplate.track.visit import Visit
+from openplate.track.visit import Visit, is_part
 from openplate.types import Detection, SightingEvent, Track
 
 Looks = Callable[[Detection], PlateLook | None]
@@ -218,12 +218,15 @@ def _text_cost(visit: Visit, look: PlateLook) -> float:
     if not visit.reading.text or not look.reading.text:
         return 0.0
     plausible = visit.decoder.plausibility(look.texts, visit.reading.text)
-    if plausible >= AGREES:
+    if plausible >= AGREES or is_part(look.reading.text, visit.reading.text) or is_part(visit.reading.text, look.reading.text):
         return _KNOWN
     sure = min(visit.reading.confidence, look.reading.confidence) >= _LIKELY
     return IMPOSSIBLE if sure and plausible < _RULED_OUT else _STRANGE
 
 
 def _is_fragment(earlier: Visit, later: Visit) -> bool:
-    """Whether a lost visit that was not read is a part of a visit whose text is known now."""
-    return not earlier.live and earlier.verdict().status == "unreadable" and earlier.knows(later.reading.text)
+    """Whether a lost visit that was not read, or shows a part of the text, is a part of a visit whose text is known now."""
+    if earlier.live:
+        return False
+    unread = earlier.verdict().status == "unreadable" and earlier.knows(later.reading.text)
+    return unread or (earlier.is_known() and is_part(earlier.reading.text, later.reading.text))

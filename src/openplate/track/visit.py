@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from openplate.geometry import quad_size
 from openplate.read.decode import NOTHING, Decoder
 from openplate.track.looks import PlateLook, agreeing, fuse, keep
 from openplate.track.path import Path
@@ -39,6 +40,10 @@ _CLEARER, _CLEARER_WAIT_S, _TICK_S = 1.05, 0.08, 1e-3
 """A plate whose text is not sure is looked at again where it is this many times as telling as ever before: of one that comes nearer the last looks say most."""
 _STILL_WAIT_S, _STILL_GROWTH = 0.4, 1.6
 _NOTHING_WAIT_S, _NOTHING_GROWTH, _LONGEST_NOTHING_S = 0.2, 2.0, 5.0
+_LEAST_PART, _LEAST_HIDDEN = 4, 2
+"""Characters that a part of a text has, and that it lacks: one more or less is read wrongly at times."""
+_WIDER = 1.25
+"""A quad whose width over height is this many times that of the last look may show more of the plate: it was covered, or cut by the picture's edge."""
 _SETTLED = 0.25
 """A plate that moved less than this many plate heights since the last look shows the same again."""
 
@@ -115,6 +120,8 @@ class Visit:
     def _is_look_due(self, time_s: float, waited: float) -> bool:
         """Whether the reader should look again after so long, however telling the look would be."""
         if self.path.broken and waited >= min(_LONGEST_NOTHING_S, _WAIT_S * _NOTHING_GROWTH**self._blank_run):
+            return True
+        if waited >= _WAIT_S and self._is_wider():
             return True
         standing = self.path.standing(time_s)
         if self.is_sure() or self.duplicate:
@@ -294,8 +301,11 @@ class Visit:
         return None
 
     def _take(self, looks: list[PlateLook]) -> None:
-        """Keep the most telling of all looks and fuse them; looks that show nothing are kept only while none shows text."""
+        """Keep the most telling of all looks and fuse them; looks that show nothing are kept only while none shows text, and those that show a part of
+        the text only while none is sure of the whole."""
         every = [*self.looks, *looks]
+        wholes = {look.reading.text for look in every if look.reading.confidence >= _CONFIDENT}
+        every = [look for look in every if not any(is_part(look.reading.text, whole) for whole in wholes)]
         self.looks = keep([look for look in every if look.reading.text] or every, self.settings.looks)
         self.reading = fuse(self.decoder, self.looks)
         self._agreed = agreeing(self.decoder, self.looks, self.reading.text) if self.reading.text else []
@@ -323,6 +333,8 @@ class Visit:
         """Whether a look shows another plate's text, as far as one look can tell. It takes less where this may have become another plate."""
         text = look.reading.text
         if not text or not self.reading.text or _differ(text, self.reading.text) < (3 if self.path.broken else 2):
+            return False
+        if is_part(text, self.reading.text) or is_part(self.reading.text, text):
             return False
         sure = _LIKELY if self.path.broken else _CONFIDENT
         if max(look.reading.confidence, self.reading.confidence) < _CONFIDENT or min(look.reading.confidence, self.reading.confidence) < sure:
@@ -365,12 +377,24 @@ class Visit:
 
         return max(self.looks, key=worth)
 
+    def _is_wider(self) -> bool:
+        """Whether more of the plate may be seen than at the last look."""
+        if self._last_quad is None:
+            return False
+        (width, height), (last_width, last_height) = quad_size(self.path.quad), quad_size(self._last_quad)
+        return width * last_height >= _WIDER * last_width * height
+
     def _is_settled(self) -> bool:
         """Whether the plate is where it was at the last look."""
         if self._last_quad is None:
             return False
         height = max(1.0, float(abs(self._last_quad[3] - self._last_quad[0]).max()))
         return float(abs(self.path.quad.mean(axis=0) - self._last_quad.mean(axis=0)).max()) < _SETTLED * height
+
+
+def is_part(text: str, whole: str) -> bool:
+    """Whether a text may be what is seen of another one while its plate is half hidden, or half in the picture."""
+    return _LEAST_PART <= len(text) <= len(whole) - _LEAST_HIDDEN and text in whole
 
 
 def _differ(first: str, second: str) -> int:
