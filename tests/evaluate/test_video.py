@@ -13,7 +13,20 @@ from openplate.charset import Charset
 from openplate.clips import Clip, SeenPlate, TrueTrack, Truth, write_truth
 from openplate.errors import DatasetError
 from openplate.evaluate.tracks import TrackScore
-from openplate.evaluate.video import ClipRun, SingleLook, VideoReport, _as_ended, combine_reports, evaluate_clip, judge, video_row, watch_clip
+from openplate.evaluate.video import (
+    NOTHING_SAID,
+    ClipRun,
+    Fused,
+    Said,
+    SingleLook,
+    VideoReport,
+    _as_ended,
+    combine_reports,
+    evaluate_clip,
+    judge,
+    video_row,
+    watch_clip,
+)
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
 from openplate.read.decode import Decoder
@@ -163,18 +176,36 @@ def test_fusing_is_compared_with_the_first_the_clearest_and_the_surest_look() ->
     frames = tuple(tuple(replace(plate, clarity=clear.get((i, plate.track), 0.5)) for plate in plates) for i, plates in enumerate(still.frames))
     run = run_of(sighting("1", "A1"), sighting("2", "B2", quad=THERE), looks=looks)
     report = judge(clip_of("A1", may=("B2",)), run, replace(still, frames=frames))
-    assert [(f.width_px, f.needed, f.looks, f.first_right, f.clearest_right, f.best_right, f.fused_right) for f in report.fused] == [
-        (80.0, True, 3, False, True, False, True),
-        (80.0, False, 2, True, False, True, True),
-    ]
+    assert report.fused == (
+        Fused(80.0, True, 3, first=Said(False, 0.5), clearest=Said(True, 0.7), surest=Said(False, 0.8), fused=Said(True, 0.97), given=True),
+        Fused(80.0, False, 2, first=Said(True, 0.9), clearest=Said(False, 0.4), surest=Said(True, 0.9), fused=Said(True, 0.97), given=True),
+    )
     for needed, counts in ((True, (1, 3, 1, 0, 1, 0)), (False, (2, 5, 1, 1, 1, 0))):
         groups = [
             (g.name, g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong) for g in report.fused_groups(needed=needed)
         ]
         assert groups == [("60-90", *counts), ("all", *counts)]
     unmeasured = judge(clip_of("A1", may=("B2",)), run, still)
-    assert [f.clearest_right for f in unmeasured.fused] == [None, None]
-    assert [group.clearest_wrong for group in unmeasured.fused_groups()] == [None, None]
+    assert [f.clearest for f in unmeasured.fused] == [None, None]
+    assert [(group.clearest_wrong, group.given_clearest_wrong) for group in unmeasured.fused_groups()] == [(None, None), (None, None)]
+
+
+def test_texts_given_out_are_compared_with_as_many_of_the_surest_single_looks() -> None:
+    """Four plates, of which fusing gives three texts out, one of them wrong: of the three surest single looks the same, of the three clearest ones two are."""
+    quads = [box_to_quad(100.0 * i, 100, 100.0 * i + 80, 120) for i in range(4)]
+    said = (  # plate, what its sighting says, its clearest look, its surest look
+        ("A1", "A1", ("A7", 0.90), ("A1", 0.97)),
+        ("B2", "B2", ("B2", 0.80), ("B2", 0.91)),
+        ("C3", "C8", ("C8", 0.85), ("C8", 0.96)),
+        ("D4", None, ("D9", 0.30), ("D9", 0.60)),
+    )
+    looks = tuple(SingleLook(frame, quads[i], *look) for i, (_, _, *two) in enumerate(said) for frame, look in enumerate(two))
+    sightings = [sighting(str(i), text, quad=quads[i]) for i, (_, text, *_) in enumerate(said)]
+    still = truth_of(**{f"t{i}": (true, quads[i]) for i, (true, *_) in enumerate(said)})
+    frames = tuple(tuple(replace(plate, clarity=0.9 if i == 0 else 0.5) for plate in plates) for i, plates in enumerate(still.frames))
+    group = judge(clip_of("A1", "B2", "C3", "D4"), run_of(*sightings, looks=looks), replace(still, frames=frames)).fused_groups()[-1]
+    assert (group.plates, group.clearest_wrong, group.best_wrong, group.fused_wrong) == (4, 3, 2, 2)
+    assert (group.given, group.given_clearest_wrong, group.given_best_wrong, group.given_wrong) == (3, 2, 1, 1)
 
 
 def test_plates_with_one_look_and_those_too_narrow_are_not_compared() -> None:
@@ -187,7 +218,7 @@ def test_plates_with_one_look_and_those_too_narrow_are_not_compared() -> None:
 def test_plates_that_may_be_missing_are_compared() -> None:
     looks = (SingleLook(3, THERE, "B2", 0.5), SingleLook(4, THERE, "B7", 0.9))
     report = judge(clip_of(may=("B2",)), run_of(looks=looks), truth_of(t1=("B2", THERE)))
-    assert [(f.first_right, f.best_right, f.fused_right) for f in report.fused] == [(True, False, False)]
+    assert [(f.first.right, f.surest.right, f.fused, f.given) for f in report.fused] == [(True, False, NOTHING_SAID, False)]
 
 
 def test_costs_by_hand() -> None:

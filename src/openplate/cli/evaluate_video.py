@@ -14,7 +14,7 @@ import click
 from openplate.cli.codes import country_codes, split_codes
 from openplate.clips import Clip, load_clips
 from openplate.errors import OpenPlateError
-from openplate.evaluate.video import VIDEO_HEADINGS, VideoReport, combine_reports, evaluate_clip, video_row
+from openplate.evaluate.video import FUSED_HEADINGS, VIDEO_HEADINGS, VideoReport, combine_reports, evaluate_clip, video_row
 from openplate.pipeline import Options, Pipeline
 from openplate.track.settings import DEFAULT_SETTINGS
 from openplate.watch import PlateReader
@@ -130,10 +130,11 @@ def _print(reports: Sequence[VideoReport], whole: VideoReport) -> None:
     groups = [(f"{g.name}, to be read", g) for g in whole.fused_groups(needed=True)] + [(g.name, g) for g in whole.fused_groups()]
     if groups:
         click.echo()
-        rows = [["width, px", "plates", "looks", "first look wrong", "clearest look wrong", "surest look wrong", "fused wrong"]]
+        rows = [list(FUSED_HEADINGS)]
         for name, g in groups:
-            counts = (g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong)
-            rows.append([name, *("-" if n is None else str(n) for n in counts)])
+            read = (g.plates, g.looks, g.first_wrong, g.clearest_wrong, g.best_wrong, g.fused_wrong)
+            given = (g.given, g.given_clearest_wrong, g.given_best_wrong, g.given_wrong)
+            rows.append([name, *("-" if n is None else str(n) for n in (*read, *given))])
         _table(rows)
     failures = [(report.name, one) for report in reports for one in report.judged if one.outcome != "right"]
     if failures:

@@ -94,25 +94,41 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Fused:
-    """One plate that was looked at more than once: whether the first look, the clearest, the surest, and all looks together say its text.
+class Said:
+    """What was said of a plate: whether it is its text, and how sure that was said to be."""
 
-    `needed`: it has to be seen. The clearest look is the one at which, as the truth knows, the recording kept most of the plate: the best single frame
-    that one could choose without reading any; None where the truth does not know.
+    right: bool
+    confidence: float
+
+
+NOTHING_SAID = Said(False, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """One plate that was looked at more than once: what the first look, the clearest, the surest, and all looks together say of its text.
+
+    `needed`: it has to be seen; `given`: its sighting has a text. The clearest look is the one at which, as the truth knows, the recording kept most of
+    the plate: the best single frame that one could choose without reading any; None where the truth does not know.
     """
 
     width_px: float
     needed: bool
     looks: int
-    first_right: bool
-    clearest_right: bool | None
-    best_right: bool
-    fused_right: bool
+    first: Said
+    clearest: Said | None
+    surest: Said
+    fused: Said
+    given: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FusedGroup:
-    """Plates of one width (px, at their nearest), and how many of them each way of reading gets wrong; None where that is not known of all of them."""
+    """Plates of one width (px, at their nearest), and how many of them each way of reading gets wrong; None where that is not known of all of them.
+
+    `given` is how many sightings have a text, `given_wrong` how many of these are wrong; `given_clearest_wrong` and `given_best_wrong` are how many would be
+    wrong if as many texts were given out of single looks, the clearest or the surest of each plate, those that are said to be the most sure.
+    """
 
     name: str
     plates: int
@@ -121,6 +137,10 @@ class FusedGroup:
     clearest_wrong: int | None
     best_wrong: int
     fused_wrong: int
+    given: int
+    given_clearest_wrong: int | None
+    given_best_wrong: int
+    given_wrong: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -512,16 +532,21 @@ def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str])
             continue
         measured = [(clarity, look) for clarity, look in seen if clarity is not None]
         clearest = max(measured, key=_clarity)[1] if measured else None
-        best = max((look for _, look in seen), key=lambda look: look.confidence)
+        surest = max((look for _, look in seen), key=lambda look: look.confidence)
         own = max(sightings.get(true.track, []), key=lambda s: s.looks, default=None)
+
+        def said(text: str, confidence: float, true_text: str = true.text) -> Said:
+            return Said(same_text(text, true_text, alike), confidence)
+
         yield Fused(
             width_px=max(widths),
             needed=any(same_text(true.text, text, alike) for text in clip.plates),
             looks=len(seen),
-            first_right=same_text(seen[0][1].text, true.text, alike),
-            clearest_right=None if clearest is None else same_text(clearest.text, true.text, alike),
-            best_right=same_text(best.text, true.text, alike),
-            fused_right=own is not None and same_text(own.reading.text, true.text, alike),
+            first=said(seen[0][1].text, seen[0][1].confidence),
+            clearest=None if clearest is None else said(clearest.text, clearest.confidence),
+            surest=said(surest.text, surest.confidence),
+            fused=NOTHING_SAID if own is None else said(own.reading.text, own.reading.confidence),
+            given=own is not None and own.status == "read",
         )
 
 
@@ -537,17 +562,37 @@ def _width_groups() -> list[tuple[str, float, float]]:
 
 def _fused_group(name: str, low: float, high: float, fused: Sequence[Fused]) -> FusedGroup:
     group = [one for one in fused if low <= one.width_px < high]
+    measured = [one.clearest for one in group if one.clearest is not None]
+    clearest, surest = measured if len(measured) == len(group) else None, [one.surest for one in group]
+    given = [one.fused for one in group if one.given]
     return FusedGroup(
         name,
-        len(group),
-        sum(one.looks for one in group),
-        sum(not one.first_right for one in group),
-        None if any(one.clearest_right is None for one in group) else sum(not one.clearest_right for one in group),
-        sum(not one.best_right for one in group),
-        sum(not one.fused_right for one in group),
+        plates=len(group),
+        looks=sum(one.looks for one in group),
+        first_wrong=_wrong([one.first for one in group]),
+        clearest_wrong=None if clearest is None else _wrong(clearest),
+        best_wrong=_wrong(surest),
+        fused_wrong=_wrong([one.fused for one in group]),
+        given=len(given),
+        given_clearest_wrong=None if clearest is None else _wrong(clearest, len(given)),
+        given_best_wrong=_wrong(surest, len(given)),
+        given_wrong=_wrong(given),
     )
 
 
+def _wrong(said: Sequence[Said], most: int | None = None) -> int:
+    """How many are wrong, of all or of the `most` surest."""
+    return sum(not one.right for one in sorted(said, key=_confidence, reverse=True)[:most])
+
+
+def _confidence(said: Said) -> float:
+    return said.confidence
+
+
+FUSED_HEADINGS = (
+    "width, px", "plates", "looks", "first look wrong", "clearest look wrong", "surest look wrong", "fused wrong",
+    "texts given", "as many clearest wrong", "as many surest wrong", "given wrong",
+)  # fmt: skip
 VIDEO_HEADINGS = (
     "clip", "plates", "right", "missed", "wrong", "extra", "doubled", "unreadable", "first text s", "IDF1", "on plates", "switches", "fragments",
     "runs a sighting", "× real time", "× decoding",
