@@ -1,9 +1,11 @@
 import random
 
+import cv2
 import numpy as np
 import pytest
 
 from openplate.geometry import box_to_quad
+from openplate.synthesize import backdrops
 from openplate.synthesize.backdrops import cover, draw_street, is_open_road, light_of, photo_backdrop
 from openplate.synthesize.faces import Camera
 from openplate.synthesize.photos import Photo
@@ -17,15 +19,32 @@ def photo(image: np.ndarray, *boxes: tuple[float, float, float, float]) -> Photo
 
 
 def test_street_has_the_picture_s_size_with_its_margin_and_the_same_seed_draws_it_again() -> None:
-    first, again, other = (draw_street(CAMERA, 8, (-1.6, 1.6), 3.2, random.Random(seed)) for seed in (1, 1, 2))
+    first, again, other = (draw_street(CAMERA, 8, (-1.6, 1.6), 3.2, random.Random(seed))[0] for seed in (1, 1, 2))
     assert first.shape == (108 + 16, 192 + 16, 3) and first.dtype == np.uint8
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_signs_are_where_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a street and the same one without its signs nothing differs but what lies in their quads."""
+    boards, found = backdrops._boards, 0
+    for seed in range(6):
+        image, signs = draw_street(CAMERA, 8, (-1.6, 1.6), 3.2, random.Random(seed))
+        with monkeypatch.context() as patch:
+            patch.setattr(backdrops, "_boards", lambda *given: boards(*given)[:0])
+            bare, none = draw_street(CAMERA, 8, (-1.6, 1.6), 3.2, random.Random(seed))
+        inside = np.zeros(image.shape[:2], np.uint8)
+        for sign in signs:
+            cv2.fillConvexPoly(inside, np.round(sign).astype(np.int32), 255)
+        changed = np.abs(image.astype(int) - bare).max(axis=2) > 8
+        assert none == () and not changed[cv2.dilate(inside, np.ones((5, 5), np.uint8)) == 0].any()
+        found += bool(changed.any())
+    assert found >= 2
 
 
 def test_sky_is_above_the_horizon_and_the_road_below() -> None:
     """Over the middle of the street there is sky, and right before the camera asphalt, which is darker."""
     for seed in (3, 4):
-        image = draw_street(CAMERA, 0, (-1.6, 1.6), 3.2, random.Random(seed))
+        image, _ = draw_street(CAMERA, 0, (-1.6, 1.6), 3.2, random.Random(seed))
         assert np.percentile(image[:10, 60:132], 80) > np.median(image[100:, 80:112]) + 30
 
 

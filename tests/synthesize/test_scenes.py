@@ -142,6 +142,20 @@ def test_frames_of_drawn_video_keep_their_plates_and_covered_ones_are_ignored(mo
     assert ignored == {"A123BC77": {False}, "B456EK99": {True}}
 
 
+def test_windows_of_frames_show_signs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame with a plate at one end and a red sign at the other: some windows are cut around each."""
+    monkeypatch.setattr(scenes, "FRAME_SHARE", 1.0)
+    for plates in ((box_to_quad(20, 100, 60, 110),), ()):
+        image = np.full((240, 960, 3), 90, np.uint8)
+        image[100:120, 880:920] = (255, 0, 0)
+        frame = Photo(image, plates, (False,) * len(plates), ("A123BC77",) * len(plates), (False,) * len(plates), (box_to_quad(880, 100, 920, 120),))
+        windows = [draw_window([], RU, random.Random(seed), 96, keep_share=0.0, frames=[frame]) for seed in range(40)]
+        red = sum(bool(((w[..., 0].astype(int) - w[..., 1]) > 60).sum() > 40) for w, _ in windows)
+        with_plate = sum(any(plate.text == "A123BC77" for plate in found) for _, found in windows)
+        assert red > (20 if not plates else 5), red
+        assert with_plate > 15 if plates else with_plate == 0
+
+
 def test_replaced_plates_of_a_window_are_exact_and_have_texts() -> None:
     photo = Photo(NOISE, (box_to_quad(130, 110, 190, 125),), (True,), ("A123BC77",))
     texts: list[str | None] = []

@@ -64,6 +64,15 @@ def test_picture_is_that_frame_with_its_plates_and_those_hidden_are_covered() ->
     assert covered == {False, True}
 
 
+def test_signs_of_a_picture_are_in_it_and_move_with_the_camera() -> None:
+    shaken = next(one for one in (DrawnSequence(RU, settings("approach", "shake"), seed) for seed in range(40)) if one.picture(0).signs)
+    pictures = [shaken.picture(number) for number in (0, 9)]
+    for picture in pictures:
+        assert all(sign.max() > 0 and (sign.min(axis=0) < (320, 180)).all() for sign in picture.signs)
+    places = [np.array([sign.mean(axis=0) for sign in picture.signs]) for picture in pictures]
+    assert 0 < np.abs(places[0][0] - places[1][0]).max() < 60
+
+
 def test_drawn_frames_are_the_same_for_a_seed_and_of_several_sequences() -> None:
     first, again = (draw_frames([RU], (), 8, random.Random(5)) for _ in range(2))
     assert len(first) == 8 and {photo.image.shape for photo in first} == {(720, 1280, 3)}

@@ -29,7 +29,7 @@ from openplate.synthesize.faces import (
 from openplate.synthesize.glyphs import SystemFont, latin_fonts
 from openplate.synthesize.lettering import words_mask
 from openplate.synthesize.photos import Photo, paint_over
-from openplate.types import Image
+from openplate.types import Image, Quad
 
 _GROUND_PX_M = (8.0, 32.0)
 """Pixels a metre of the ground's texture, from and to: as many as the camera shows at some distance, for the ground is large."""
@@ -70,19 +70,24 @@ def light_of(photo: Photo) -> Floats:
     return np.asarray(np.clip(lower.mean(axis=0) / 100.0, 0.12, 1.15) * 0.8 + 0.1, dtype=np.float64)
 
 
-def draw_street(camera: Camera, margin: int, lanes: Sequence[float], lane_m: float, rng: random.Random) -> Image:
-    """A street in daylight without vehicles: the camera's picture and a margin on each side; `lanes` are the middles of its lanes, x in metres."""
+def draw_street(camera: Camera, margin: int, lanes: Sequence[float], lane_m: float, rng: random.Random) -> tuple[Image, tuple[Quad, ...]]:
+    """A street in daylight without vehicles, and its signs' quads: the camera's picture and a margin on each side.
+
+    `lanes` are the middles of its lanes, x in metres.
+    """
     wide = Camera(camera.width + 2 * margin, camera.height + 2 * margin, camera.focal_px, camera.height_m, camera.pitch, camera.yaw)
     left, right = min(lanes) - lane_m / 2 - rng.uniform(0.2, 0.8), max(lanes) + lane_m / 2 + rng.uniform(0.2, 0.8)
     image = _sky(wide, rng)
     haze = image[max(0, min(wide.height - 1, round(wide.horizon_px)) - 6)].mean(axis=0)
     _put(image, _ground(left, right, lanes, lane_m, camera.focal_px / 40, rng), wide, haze)
+    signs: list[Face] = []
     for side, kerb in ((-1, left), (1, right)):
         pavement = rng.uniform(2.0, 6.0)
         _put(image, _house_row(kerb + side * pavement, side, rng), wide, haze)
-        things = [*_trees(kerb, side, pavement, rng), *_poles(kerb, side, rng), *_boards(kerb, side, pavement, rng)]
+        things = [*_trees(kerb, side, pavement, rng), *_poles(kerb, side, rng), *(boards := _boards(kerb, side, pavement, rng))]
+        signs += boards
         _put(image, sorted(things, key=lambda face: -float(face.corners[:, 2].mean())), wide, haze)
-    return image
+    return image, tuple(np.asarray(wide.project(face.corners)[0], dtype=np.float32) for face in signs)
 
 
 def _put(image: Image, faces: Sequence[Face], camera: Camera, haze: Floats) -> None:

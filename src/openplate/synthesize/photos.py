@@ -44,13 +44,17 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """A photo with the quads of its plates; `upright` says, for each, that the quad is only a box, `covered` (if not empty) that something hides much of it."""
+    """A photo with the quads of its plates; `upright` says, for each, that the quad is only a box, `covered` (if not empty) that something hides much of it.
+
+    `signs` are quads of signs, as far as they are known.
+    """
 
     image: Image
     quads: tuple[Quad, ...]
     upright: tuple[bool, ...]
     texts: tuple[str | None, ...]
     covered: tuple[bool, ...] = ()
+    signs: tuple[Quad, ...] = ()
 
 
 T = TypeVar("T", Patch, Photo)

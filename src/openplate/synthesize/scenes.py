@@ -23,8 +23,10 @@ from openplate.synthesize.photos import Photo, paint_over
 from openplate.synthesize.plates import DrawnPlate, draw_plate
 from openplate.types import Image, Quad
 
-FRAME_SHARE = 0.2
+FRAME_SHARE = 0.3
 """The share of the training windows that come from frames of drawn video, where there are any."""
+_SIGN_SHARE = 0.3
+"""The share of the windows of such frames that are cut around a sign, where one is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,8 +235,9 @@ def draw_window(
         keep, first_lines = rng.random() < keep_share, [None] * len(photo.quads)
     covered = photo.covered or (False,) * len(photo.quads)
     image_h, image_w = photo.image.shape[:2]
-    if photo.quads and rng.random() < anchored:
-        anchor = rng.choice(photo.quads)
+    if (photo.quads or photo.signs) and rng.random() < anchored:
+        on_sign = photo.signs and (rng.random() < _SIGN_SHARE or not photo.quads)
+        anchor = rng.choice(photo.signs if on_sign else photo.quads)
         plate_w = quad_size(anchor)[0]
         wanted = math.exp(rng.uniform(math.log(14), math.log(window * 0.95)) * 0.5 + rng.uniform(math.log(24), math.log(150)) * 0.5)
         if rng.random() < 0.1:  # a plate close to the camera

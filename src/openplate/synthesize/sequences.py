@@ -175,8 +175,9 @@ class DrawnSequence:
         self._camera, self._actors = stage.camera, stage.actors
         self._painted: tuple[_Painted, ...] = ()
         self._zoom = _Zoom()
+        self._signs: tuple[Quad, ...] = ()
         if photo is None:
-            backdrop = draw_street(self._camera, margin, stage.lanes, stage.lane_m, rng)
+            backdrop, self._signs = draw_street(self._camera, margin, stage.lanes, stage.lane_m, rng)
         elif close and photo is not None:
             backdrop, self._painted, self._zoom = _repaint(photo, plate_format, settings, margin, rng)
         else:
@@ -208,13 +209,21 @@ class DrawnSequence:
             yield self._record(frame, number, seen, table, rng)
 
     def picture(self, number: int) -> Photo:
-        """One frame, before the recorder's codec, as a photo with its plates."""
+        """One frame, before the recorder's codec, as a photo with its plates and signs."""
         rng = random.Random(self._seed)
         shifts = _shake(self.settings.frames + 1, self._look, self.settings, self._zoom, rng)
         frame, plates = self._draw(number, shifts)
         image, seen = self._record(frame, number, plates, _light_table(self._look), rng)
         texts = tuple(self._shown(plate.track).text for plate in seen)
-        return Photo(image, tuple(p.quad for p in seen), (False,) * len(seen), texts, tuple(p.visible < _WHOLE_SHARE for p in seen))
+        signs = (np.asarray((sign - self._margin) @ shifts[number, :, :2].T + shifts[number, :, 2], dtype=np.float32) for sign in self._signs)
+        return Photo(
+            image,
+            tuple(p.quad for p in seen),
+            (False,) * len(seen),
+            texts,
+            tuple(p.visible < _WHOLE_SHARE for p in seen),
+            tuple(sign for sign in signs if quad_size(sign)[0] >= _SEEN_WIDTH_PX and _inside(sign, image.shape[1], image.shape[0]) is not None),
+        )
 
     def clarity(self, recorded: Image, plate: SeenPlate) -> float:
         """How much of the writing of a plate a recorded frame keeps, 0 to 1 (see `clarity`)."""
