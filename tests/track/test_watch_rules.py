@@ -336,6 +336,15 @@ def test_unread_text_that_no_plate_here_has_or_that_never_moves_is_no_plate(says
     assert dict(watcher.counts.rejected).get("no_plate", 0) == (status is None)
 
 
+@pytest.mark.parametrize("says", ["", "CAFE24", UNSURE], ids=["nothing", "no plate here", "unsure"])
+@pytest.mark.parametrize(("found", "moves", "reported"), [(0.6, 0, False), (0.6, 1, True), (0.7, 0, True)], ids=["faint", "moving", "clearer"])
+def test_small_thing_that_never_moves_and_is_not_read_must_be_detected_well(says: Says, found: float, moves: int, reported: bool) -> None:
+    film = Film(lambda n: [Shown("a", says, 300 + moves * n, 150, width=44, found=found)])  # 11 px high
+    events, watcher = watch(film, 60, WatchSettings(min_confidence=0.9999))
+    assert [event.sighting.status for event in events] == (["unreadable"] if reported else [])
+    assert dict(watcher.counts.rejected).get("no_plate", 0) == (not reported)
+
+
 def test_without_a_hint_any_tight_format_makes_a_plate() -> None:
     for says, status in (("京A12345", "unreadable"), ("PARKING", None)):
         film = Film(lambda n, says=says: [Shown("a", says, 300 + n, 150, found=0.68)], country=())
