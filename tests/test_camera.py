@@ -60,6 +60,9 @@ def test_every_kind_of_value_is_taken(tmp_path: Path) -> None:
         ("[stream]\ntransport = 'tpc'", "stream.transport: expected one of tcp, udp, http, got 'tpc'"),
         ("country = 'ru'", "country: expected a list, got 'ru'"),
         ("watch = 3", "watch: expected a table, got 3"),
+        ("name = 'a/b'", "name: expected letters, digits, spaces, .*, got 'a/b'"),
+        ("name = '../gate'", "name: expected letters, digits, spaces, .*, got '../gate'"),
+        ("name = 'a\\\\b'", "name: expected letters"),
         ("name = [", "expected a TOML file"),
     ],
 )

@@ -23,7 +23,11 @@ _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true o
 @dataclass(frozen=True, slots=True)
 class Camera:
     """One camera: its `name` (begins the ids of its sightings), where its pictures come from, which countries to expect (`country`) or allow (`only`),
-    and how to watch it. Keys that a file leaves out keep the defaults here."""
+    and how to watch it. Keys that a file leaves out keep the defaults here.
+
+    Raises:
+        ConfigError: the name cannot begin the name of a file.
+    """
 
     name: str = ""
     source: str = ""
@@ -31,6 +35,12 @@ class Camera:
     only: tuple[str, ...] = ()
     watch: WatchSettings = WATCH_DEFAULTS
     stream: StreamSettings = STREAM_DEFAULTS
+
+    def __post_init__(self) -> None:
+        if not all(c.isalnum() or c in "-_. " for c in self.name) or not (self.name[:1] or "a").isalnum():
+            raise ConfigError(
+                f"name: expected letters, digits, spaces, '-', '_' and '.', a letter or digit first (files are named by it), got {self.name!r}"
+            )
 
 
 def load_camera(path: Path) -> Camera:

@@ -128,6 +128,8 @@ def test_part_of_the_frames_is_watched_when_asked(street: Path) -> None:
         (["nowhere.mp4"], 1, "nowhere.mp4"),
         (["--camera", "nowhere.toml"], 1, "expected a camera's TOML file"),
         (["x", "--min-confidence", "2"], 2, "--min-confidence"),
+        (["x", "--jsonl", "--csv"], 2, "--jsonl and --csv exclude each other"),
+        (["x", "--from", "3", "--to", "2"], 2, "--to: expected more than --from (3), got 2"),
     ],
 )
 def test_mistake_is_one_line_without_a_traceback(arguments: list[str], code: int, message: str) -> None:
@@ -135,6 +137,46 @@ def test_mistake_is_one_line_without_a_traceback(arguments: list[str], code: int
     assert result.exit_code == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_source_is_never_written_over(street: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "gate.mp4"
+    clip.write_bytes(b"a video")
+    (tmp_path / "link.mp4").symlink_to(clip)
+    (tmp_path / "o").mkdir()
+    for source, *output in (
+        (clip, "--annotate", clip),
+        (clip, "--annotate", tmp_path / "o/../gate.mp4"),
+        (clip, "--annotate", tmp_path / "link.mp4"),
+        (street, "--evidence", street),
+    ):
+        result = run(source, *output)
+        assert result.exit_code == 2 and "which would be written over" in result.stderr, output
+    assert clip.read_bytes() == b"a video" and len(list(street.iterdir())) == FRAMES
+
+
+def test_evidence_folder_that_cannot_be_made_is_one_line(street: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    result = run(street, "--evidence", tmp_path / "taken/seen")
+    assert result.exit_code == 1
+    assert result.stderr.strip().endswith(f"{tmp_path / 'taken/seen'}: the folder cannot be made: not a directory")
+
+
+def test_unknown_country_of_a_camera_s_file_is_named_with_file_and_key(street: Path, tmp_path: Path) -> None:
+    camera = tmp_path / "gate.toml"
+    camera.write_text(f'source = "{street.as_posix()}"\nonly = ["xx"]\n', encoding="utf8")
+    result = run("--camera", camera)
+    assert result.exit_code == 1 and f"{camera}: only: country 'xx' is not known" in result.stderr
+    assert run("--camera", camera, "--only", "ru").exit_code == 0
+
+
+def test_ctrl_c_while_the_networks_are_loaded_ends_with_130(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(options: Options) -> Film:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(openplate.pipeline, "Pipeline", load)
+    result = run(street)
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "interrupted\n")
 
 
 def test_ctrl_c_closes_every_sighting(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +225,7 @@ def test_summary_of_a_live_source_tells_drops_and_returns() -> None:
     assert summary(counts, 2.0, 4.0, stream) == [
         "2 read, 1 unreadable; 50 frames (2.0 s) in 4.0 s: 12.5 frames/s",
         "dropped frames: 7; reconnected: 2",
-        "network runs: detector 9, straightener 8, reader 8, 4.0 looks a sighting",
+        "network runs: detector 9, straightener 8, reader 8 (2.7 a sighting)",
         "rejected: masked 4, unsure 1",
         "crossed the line: 3 in, 1 out",
     ]

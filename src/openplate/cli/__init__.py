@@ -56,6 +56,8 @@ _EXTRAS = {
 }
 """Package that is not part of a bare install → the extra that brings it."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 _NO_ROOM = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
 """Faults of writing to what is open already: a full disk or quota, a file too large, a device that is gone, a stdout that is open for reading alone."""
 
@@ -85,7 +87,7 @@ class LazyGroup(click.Group):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a verb; an error that is expected becomes one line on stderr and exit code 1.
+        """Run a verb; an error that is expected becomes one line on stderr and exit code 1, Ctrl-C one and exit code 130.
 
         Raises:
             click.ClickException: the verb failed with an `OpenPlateError`, a package of an extra is not installed, or the output could not be written.
@@ -93,6 +95,9 @@ class LazyGroup(click.Group):
         try:
             with _output_told():
                 return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
         except OpenPlateError as error:
             raise click.ClickException(str(error)) from None
         except ModuleNotFoundError as error:

@@ -15,12 +15,10 @@ from typing import Any, Protocol
 
 import click
 
+from openplate.cli import INTERRUPTED
 from openplate.cli.codes import country_codes
 from openplate.errors import OpenPlateError
 from openplate.types import MODELS, Frame, Image, PhotoResult, Plate
-
-_INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 
 class PhotoReader(Protocol):
@@ -156,7 +154,7 @@ def read_all(pipeline: PhotoReader, entries: Sequence[Path | OpenPlateError], ou
                 done += 1
     except KeyboardInterrupt:
         click.echo(f"{clear}stopped after {done} of {len(entries)}", err=True)
-        code = _INTERRUPTED
+        code = INTERRUPTED
     output.close()
     return code
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-_INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+from openplate.cli import INTERRUPTED
 
 
 @click.command()
@@ -75,6 +74,6 @@ def train(ctx: click.Context, network: str, config: Path, out: Path | None, weig
         there = (folder / "last.pt").exists()
         said = f"goes on from {folder / 'last.pt'}" if there else "starts anew; there was no checkpoint yet"
         click.echo(f"interrupted; the same command {said}", err=True)
-        ctx.exit(_INTERRUPTED)
+        ctx.exit(INTERRUPTED)
     if place.first:
         click.echo(best)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
 
+from openplate.cli import INTERRUPTED
 from openplate.cli.codes import country_codes
-from openplate.errors import OpenPlateError
+from openplate.errors import ConfigError, FormatError, OpenPlateError, SourceError
 from openplate.types import Frame, Image, Plate, SightingEvent, WatchCounts
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from openplate.pipeline import Options
     from openplate.streams import Stream
 
-_INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -45,8 +44,8 @@ class Sink(Protocol):
 @click.command()
 @click.argument("source", required=False)
 @click.option("--camera", "camera_file", type=_FILE, metavar="FILE", help="A camera's settings (TOML); options given here come first.")
-@click.option("--jsonl", "form", flag_value="jsonl", default=True, help="Print a line of JSON for each news of a sighting (default).")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV rows instead.")
+@click.option("--jsonl", "form", flag_value="jsonl", multiple=True, help="Print a line of JSON for each news of a sighting (default).")
+@click.option("--csv", "form", flag_value="csv", multiple=True, help="Print CSV rows instead.")
 @click.option("--final", is_flag=True, help="Print closed sightings alone.")
 @click.option("--annotate", type=_FILE, metavar="FILE", help="Write a video (.mp4, .mov, .mkv) with the plates marked; sound is kept.")
 @click.option("--evidence", type=_FOLDER, metavar="DIR", help="Save frame, crop and JSON of each sighting.")
@@ -71,7 +70,7 @@ def watch(
     ctx: click.Context,
     source: str | None,
     camera_file: Path | None,
-    form: str,
+    form: tuple[str, ...],
     final: bool,
     annotate: Path | None,
     evidence: Path | None,
@@ -101,10 +100,19 @@ def watch(
     from openplate.camera import Camera, load_camera
     from openplate.pipeline import Options
 
+    if len(set(form)) > 1:
+        raise click.UsageError("--jsonl and --csv exclude each other; give one of them")
+    if from_s is not None and to_s is not None and to_s <= from_s:
+        raise click.UsageError(f"--to: expected more than --from ({from_s:g}), got {to_s:g}")
     camera = load_camera(camera_file) if camera_file else Camera()
     source = source or camera.source
     if not source:
         raise click.UsageError("expected a SOURCE: a video file, a folder, a webcam's number, an address, or a camera file that names one")
+    for option, path in (("--annotate", annotate), ("--evidence", evidence)):
+        if path is not None and _is_same(path, source):
+            raise click.UsageError(f"{option}: {path} is the source, which would be written over; give another place")
+    if camera_file:
+        _check_codes(camera_file, camera, formats, {"country": country, "only": only})
     changes = {"country": country, "only": only}
     seen = {"min_confidence": min_confidence, "keep_frames": True if evidence else None}
     taken = {"stride": stride, "from_s": from_s, "to_s": to_s, "fps": fps, "loop": loop}
@@ -117,7 +125,7 @@ def watch(
     )
     given = {"engine": engine, "device": device, "precision": precision, "threads": threads, "detector": detector, "reader": reader}
     options = Options(country=camera.country, only=camera.only, formats=formats, **_given(given))
-    ctx.exit(watch_source(camera, options, Outputs(form, final, annotate, evidence, show)))
+    ctx.exit(watch_source(camera, options, Outputs(form[0] if form else "jsonl", final, annotate, evidence, show)))
 
 
 class Outputs:
@@ -174,7 +182,7 @@ def watch_source(camera: Camera, options: Options, outputs: Outputs) -> int:
         for warning in stream.warnings:
             click.echo(f"warning: {warning}", err=True)
             code = code if stream.live else 1
-    return _INTERRUPTED if stop.asked and not stop.by_window else code
+    return INTERRUPTED if stop.asked and not stop.by_window else code
 
 
 def summary(counts: WatchCounts, video_s: float, took_s: float, stream: Stream) -> list[str]:
@@ -186,7 +194,8 @@ def summary(counts: WatchCounts, video_s: float, took_s: float, stream: Stream) 
     lines = [f"{counts.read} read, {counts.unreadable} unreadable; {counts.frames} frames ({video_s:.1f} s) in {took_s:.1f} s: {speed}"]
     if stream.live:
         lines.append(f"dropped frames: {stream.dropped}; reconnected: {stream.reconnects}")
-    looks = f", {counts.reader_runs / counts.read:.1f} looks a sighting" if counts.read else ""
+    sightings = counts.read + counts.unreadable
+    looks = f" ({counts.reader_runs / sightings:.1f} a sighting)" if sightings else ""
     runs = f"detector {counts.detector_runs}, straightener {counts.straightener_runs}, reader {counts.reader_runs}{looks}"
     lines.append(f"network runs: {runs}")
     if counts.rejected:
@@ -288,7 +297,10 @@ class _Evidence:
     def __init__(self, folder: Path, source: str) -> None:
         self._folder, self._source = folder, source
         self._frames: dict[str, int] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SourceError(f"{folder}: the folder cannot be made: {(error.strerror or str(error)).lower()}") from None
 
     def add(self, frame: Frame, plates: list[Plate], events: list[SightingEvent]) -> None:
         self.finish(events)
@@ -311,8 +323,6 @@ class _Evidence:
                 del self._frames[sighting.id]
 
     def _write(self, name: str, data: bytes) -> None:
-        from openplate.errors import SourceError
-
         path = self._folder / name
         part = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
         try:
@@ -370,6 +380,29 @@ def _marked(image: Image, plates: list[Plate]) -> Image:
     from openplate.annotate import annotate
 
     return annotate(image, plates)
+
+
+def _is_same(path: Path, source: str) -> bool:
+    """Whether a file or folder to write is the source."""
+    try:
+        return path.samefile(source)
+    except (OSError, ValueError):  # one of them is not there, or the source is no path
+        return False
+
+
+def _check_codes(file: Path, camera: Camera, formats: tuple[str, ...], given: dict[str, tuple[str, ...] | None]) -> None:
+    """Find country codes of a camera's file that are not known, but for those that an option takes the place of.
+
+    Raises:
+        ConfigError: one is not known; names file and key.
+    """
+    from openplate.formats import load_formats, select
+
+    for key, option in given.items():
+        try:
+            select(load_formats(*formats), getattr(camera, key) if option is None else ())
+        except FormatError as error:
+            raise ConfigError(f"{file}: {key}: {error}") from None
 
 
 def _tell(fault: OpenPlateError) -> int:

@@ -164,6 +164,8 @@ class Recording:
         if self._settings.from_s > 0 and not self._damage.places:
             length = "" if self.duration_s is None else f" (it is {self.duration_s:.2f} s long)"
             return f"expected frames from {self._settings.from_s:g} s on, got none{length}; choose an earlier time"
+        if self._video.address.kind == "pipe":
+            return "expected a video with at least one whole frame, got none: it is cut, or needs jumping (mp4); pipe mkv, ts, y4m or MJPEG"
         return "expected a video with at least one whole frame, got none: it is cut or damaged; copy it again"
 
 

@@ -363,6 +363,12 @@ def _open_reason(error: Exception, address: Address, settings: StreamSettings) -
         if address.kind == "pipe":
             return "what is piped is no video, or a kind that needs jumping (mp4); pipe mkv, ts, y4m or MJPEG"
         return "what it sends is no video"
+    if address.kind == "webcam" and isinstance(error, av.error.FileNotFoundError):
+        return (
+            f"there is no webcam {address.name} here; a file of this name is ./{address.name}"
+            if address.name.isdigit()
+            else "there is no such webcam"
+        )
     if address.kind in ("camera", "web") and _is_broken(error):
         return "the host is unknown, or it ended the connection; check the address"
     return _reason(error)
