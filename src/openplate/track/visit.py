@@ -27,6 +27,8 @@ _CLEAR_IN_A_ROW = 0.7
 """The same for three detections in a row of what moves: plates that come from afar are faint on average (of drawn ones four were taken for no plates before)."""
 _STANDING = 0.65
 """Detections fainter than this on average of what never moves and is not read are no plate: overlays, signs and windows (drawn sequences: plates that stand 0.73 and more)."""
+_STANDING_SIGN = 0.8
+"""The same for what never moves and is surely read, with a text that no plate here has (drawn sequences: signs up to 0.77, plates that stand and are read 0.83 and more)."""
 _LARGE_PX = 14.0
 """Of a real plate this high the reader sees some text, if not the right one (drawn sequences: 2 of 24 things without any were plates)."""
 _HUGE_PX = 30.0
@@ -313,17 +315,21 @@ class Visit:
         self.agreed_s = max(times, default=self.agreed_s)
 
     def _is_doubtful(self) -> bool:
-        """Whether this is a sign, a caption or a lamp rather than a plate: large, and without any text; or not clearly detected, and either at the same
-        place all the time without being believed, or large enough to be read and without a text that a plate here would have."""
+        """Whether this is a sign, a caption or a lamp rather than a plate: large, and without any text; at the same place all the time and surely read,
+        with a text that no plate here has; or not clearly detected, and either at the same place all the time without being believed, or large enough
+        to be read and without a text that a plate here would have."""
         high = self._largest_look_px
         if not self.reading.text and high >= _HUGE_PX and self.looks_taken >= 2:
             return True
+        expected = bool(self.reading.text) and self.decoder.is_expected(self.reading.text, self.reading.lines)
+        stands = not self.path.motion.moved and self.looks_taken >= self.settings.static_agreeing
+        if stands and not expected and self.reading.confidence >= _CONFIDENT and self.path.detection_confidence < _STANDING_SIGN:
+            return True
         if self._is_clear():
             return False
-        stands = not self.path.motion.moved and self.looks_taken >= self.settings.static_agreeing
         if stands and self.path.detection_confidence < _STANDING and self.verdict().status != "read":
             return True
-        return high >= _LARGE_PX and not (self.reading.text and self.decoder.is_expected(self.reading.text, self.reading.lines))
+        return high >= _LARGE_PX and not expected
 
     def _is_clear(self) -> bool:
         """Whether a plate is detected so clearly that it is believed to be one, whatever is read."""
