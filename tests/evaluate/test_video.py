@@ -208,6 +208,13 @@ def test_texts_given_out_are_compared_with_as_many_of_the_surest_single_looks() 
     assert (group.given, group.given_clearest_wrong, group.given_best_wrong, group.given_wrong) == (3, 2, 1, 1)
 
 
+def test_of_two_sightings_of_a_plate_the_one_with_a_text_is_compared() -> None:
+    looks = (SingleLook(3, HERE, "A1", 0.9), SingleLook(4, HERE, "", 0.0))
+    run = run_of(sighting("1", "A1", looks=2), sighting("2", None, looks=5), looks=looks)
+    (fused,) = judge(clip_of("A1"), run, truth_of(t0=("A1", HERE))).fused
+    assert fused.fused.right and fused.given
+
+
 def test_plates_with_one_look_and_those_too_narrow_are_not_compared() -> None:
     narrow = box_to_quad(300, 100, 349, 112)
     looks = (SingleLook(3, HERE, "A1", 0.5), SingleLook(3, narrow, "B2", 0.5), SingleLook(4, narrow, "B2", 0.5))

@@ -533,7 +533,7 @@ def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str])
         measured = [(clarity, look) for clarity, look in seen if clarity is not None]
         clearest = max(measured, key=_clarity)[1] if measured else None
         surest = max((look for _, look in seen), key=lambda look: look.confidence)
-        own = max(sightings.get(true.track, []), key=lambda s: s.looks, default=None)
+        own = max(sightings.get(true.track, []), key=_telling, default=None)
 
         def said(text: str, confidence: float, true_text: str = true.text) -> Said:
             return Said(same_text(text, true_text, alike), confidence)
@@ -548,6 +548,11 @@ def _compare_looks(clip: Clip, run: ClipRun, truth: Truth, alike: Sequence[str])
             fused=NOTHING_SAID if own is None else said(own.reading.text, own.reading.confidence),
             given=own is not None and own.status == "read",
         )
+
+
+def _telling(sighting: Sighting) -> tuple[bool, int]:
+    """Of several sightings of a plate one with a text counts, and the one that was looked at most."""
+    return sighting.status == "read", sighting.looks
 
 
 def _clarity(pair: tuple[float, SingleLook]) -> float:
