@@ -26,7 +26,7 @@ CLEAR = 0.75
 _CLEAR_IN_A_ROW = 0.7
 """The same for three detections in a row of what moves: plates that come from afar are faint on average (of drawn ones four were taken for no plates before)."""
 _STANDING = 0.65
-"""Detections fainter than this on average of what never moves and is not read are no plate: overlays, signs and windows (drawn sequences: plates that stand 0.73 and more)."""
+"""Detections fainter than this on average of what never moves and is not read are no plate: overlays, signs and windows (drawn sequences: plates that stand 0.66 and more)."""
 _STANDING_SIGN = 0.8
 """The same for what never moves and is surely read, with a text that no plate here has (drawn sequences: signs up to 0.77, plates that stand and are read 0.83 and more)."""
 _LARGE_PX = 14.0
