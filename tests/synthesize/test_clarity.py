@@ -29,7 +29,7 @@ def scene(quad: Quad = QUAD) -> Image:
 
 
 def kept(recorded: Image, quad: Quad = QUAD) -> float:
-    return clarity(plate_strip(PLATE.image, PLATE.quad), plate_strip(recorded, quad), 1)
+    return clarity(plate_strip(PLATE.image, PLATE.quad), plate_strip(recorded, quad), 1, PLATE.characters)
 
 
 def test_artwork_itself_is_kept_whole() -> None:
@@ -61,8 +61,8 @@ def test_light_does_not_matter() -> None:
 )
 def test_the_more_a_recording_spoils_the_less_is_kept(spoil: Callable[[Image, int], Image]) -> None:
     values = [kept(scene()), *(kept(spoil(scene(), much)) for much in range(3))]
-    assert values == sorted(values, reverse=True)
-    assert values[0] > 0.6 and values[3] < 0.85 * values[0]
+    assert values[1:] == sorted(values[1:], reverse=True)
+    assert values[0] > 0.6 and abs(values[1] - values[0]) < 0.1 and values[3] < 0.85 * values[0]
 
 
 def test_flat_grey_or_another_text_is_not_the_plate() -> None:
@@ -74,10 +74,34 @@ def test_flat_grey_or_another_text_is_not_the_plate() -> None:
     assert kept(mirrored) < 0.3
 
 
-def test_strip_has_the_size_of_the_plate_and_leaves_out_its_rim() -> None:
+def test_the_worst_character_counts_also_at_the_edges() -> None:
+    before = kept(scene())
+    for x0, y0, x1, y1 in PLATE.characters:
+        image = scene()
+        left, right, top, bottom = 40 + 80 * x0, 40 + 80 * x1, 30 + 18 * y0, 30 + 18 * y1
+        image[int(top) - 1 : int(bottom) + 2, int(left) - 1 : int(right) + 2] = 128
+        assert kept(image) < 0.4 * before, (x0, x1)
+    rim = scene()
+    rim[30:33, 40:120] = 128
+    assert kept(rim) == pytest.approx(before, abs=0.1), "above the characters"
+
+
+@pytest.mark.parametrize("country", ["ru", "de", "us", "by"])
+def test_characters_lie_where_they_were_drawn(country: str) -> None:
+    (chosen,) = select(load_formats(), [country])
+    for seed in range(12):
+        plate = draw_plate(chosen.types[seed % len(chosen.types)], random.Random(seed), width_px=320, margin=0.05, wear=0.0)
+        assert len(plate.characters) == len(plate.text)
+        strip = plate_strip(plate.image, plate.quad)
+        height, width = strip.shape
+        for x0, y0, x1, y1 in plate.characters:
+            inside = strip[max(0, round(y0 * height)) : round(y1 * height), max(0, round(x0 * width)) : round(x1 * width)]
+            assert np.percentile(inside, 95) - np.percentile(inside, 5) > 30, (plate.text, x0)
+
+
+def test_strip_has_the_size_of_the_plate() -> None:
     image = np.zeros((80, 160, 3), np.uint8)
     image[30:48, 40:120] = 255
-    image[33:45, 50:110] = 90
     strip = plate_strip(image, box_to_quad(40, 30, 120, 48))
     assert strip.shape == (18, 80)
-    assert set(np.unique(plate_strip(image, box_to_quad(50, 33, 110, 45)))) == {90}
+    assert (strip[1:-1, 1:-1] == 255).all()

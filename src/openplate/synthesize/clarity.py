@@ -6,6 +6,7 @@ Distance, lens, noise, light and above all the codec can wipe out characters for
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,32 +14,46 @@ from numpy.typing import NDArray
 
 from openplate.geometry import quad_size
 from openplate.rectify import rectify
+from openplate.synthesize.plates import CharacterBox
 from openplate.types import Image, Quad
 
 Strip = NDArray[np.uint8]
-"""`(height, width) uint8` grey: a plate, straightened, without its rim, which says nothing of its characters."""
-_INSET = -0.06
+"""`(height, width) uint8` grey: a plate, straightened."""
 _STROKE = 0.1
 """What is wider than about this share of a row's height is light, dirt or a whole character, not a stroke."""
+_AROUND = 0.08
+"""Of a character's height: so much around it counts as well."""
 
 
 def plate_strip(image: Image, quad: Quad) -> Strip:
     """A plate of an image, as many px high and wide as it is there."""
     width, height = quad_size(quad)
-    return rectify(image, quad, max(4, round(height)), max(8, round(width)), margin=(_INSET, _INSET))
+    return rectify(image, quad, max(4, round(height)), max(8, round(width)), margin=(0.0, 0.0))
 
 
-def clarity(artwork: Strip, recorded: Strip, lines: int) -> float:
-    """How much of the writing of a plate a recording kept, 0 to 1: the correlation of its strokes with those that were drawn.
+def clarity(artwork: Strip, recorded: Strip, lines: int, characters: Sequence[CharacterBox]) -> float:
+    """How much of its worst character a recording kept, 0 to 1: the correlation of the character's strokes with those that were drawn.
 
     Args:
         artwork: the plate as it was drawn.
         recorded: its picture in a recording, of any size.
         lines: rows of text.
+        characters: where they are on the plate; none: the plate counts as one.
     """
     height, width = artwork.shape
     seen = np.asarray(cv2.resize(recorded, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     before, after = _strokes(artwork, lines), _strokes(seen, lines)
+    return min(_kept(before[part], after[part]) for part in (_part(place, width, height) for place in characters or [(0.0, 0.0, 1.0, 1.0)]))
+
+
+def _part(place: CharacterBox, width: int, height: int) -> tuple[slice, slice]:
+    """Rows and columns of a strip in which a character is."""
+    x0, y0, x1, y1 = place[0] * width, place[1] * height, place[2] * width, place[3] * height
+    more = _AROUND * (y1 - y0)
+    return slice(max(0, round(y0 - more)), round(y1 + more)), slice(max(0, round(x0 - more)), round(x1 + more))
+
+
+def _kept(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
     power = math.sqrt(float((before**2).sum()) * float((after**2).sum()))
     return max(0.0, float((before * after).sum()) / power) if power > 0 else 0.0
 

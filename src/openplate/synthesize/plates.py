@@ -57,11 +57,16 @@ _DEALER_WORDS = (
 )
 
 
+CharacterBox = tuple[float, float, float, float]
+"""A box `(x0, y0, x1, y1)` in a plate, as fractions of its width and height."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnPlate:
     """A drawn plate on a canvas with surroundings (holder, bodywork).
 
-    `quad` is the plate's own outline in the canvas; the first `first_line` characters of `text` stand on its first line.
+    `quad` is the plate's own outline in the canvas; the first `first_line` characters of `text` stand on its first line. `characters` are the places of
+    the characters of `text` on the plate, each `(x0, y0, x1, y1)` as fractions of its width and height.
     """
 
     image: Image
@@ -69,6 +74,7 @@ class DrawnPlate:
     text: str
     type: PlateType
     first_line: int
+    characters: tuple[CharacterBox, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +117,11 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
     if plate_type.border_mm > 0 and rng.random() < 0.93:
         _draw_border(plate, relief, plate_type.border_mm * scale, scale, ink, rng)
     position = 0
+    places: list[tuple[int, int, int, int]] = []
     for row in plate_type.rows:
-        _draw_row(plate, relief, plate_type, row, texts[position : position + len(row.fields)], ink, hand, rng)
+        places += _draw_row(plate, relief, plate_type, row, texts[position : position + len(row.fields)], ink, hand, rng)
         position += len(row.fields)
+    top, bottom = 0, height_px
     grimy = rng.random() < 0.1 * wear
     if grimy:
         _grime(plate, relief, ink, rng)
@@ -124,9 +132,11 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
         _weather(plate, scale, rng, wear)
     if plate_type.loose and rng.random() < 0.45 * wear:  # a frame around the plate hides its small print; what is seen counts as the plate
         below = rng.uniform(0.22, 0.285) if rng.random() < 0.3 else rng.uniform(0.03, 0.2)  # often it touches the characters
-        plate = plate[round(height_px * rng.uniform(0.03, 0.2)) : height_px - round(height_px * below)]
+        top, bottom = round(height_px * rng.uniform(0.03, 0.2)), height_px - round(height_px * below)
+        plate = plate[top:bottom]
     image, quad = _surround(plate, margin, rng, wear)
-    return DrawnPlate(image, quad, "".join(texts), plate_type, len("".join(texts[: len(plate_type.rows[0].fields)])))
+    characters = tuple((x0 / width_px, (y0 - top) / (bottom - top), x1 / width_px, (y1 - top) / (bottom - top)) for x0, y0, x1, y1 in places)
+    return DrawnPlate(image, quad, "".join(texts), plate_type, len("".join(texts[: len(plate_type.rows[0].fields)])), characters)
 
 
 def drawable(formats: Sequence[Format]) -> tuple[Format, ...]:
@@ -206,8 +216,13 @@ def _draw_row(
     ink: tuple[int, int, int],
     hand: _Hand,
     rng: random.Random,
-) -> None:
-    """Draws the fields of a row; flowing fields are centred in the type's area and pressed together where they would not fit."""
+) -> list[tuple[int, int, int, int]]:
+    """Draws the fields of a row; flowing fields are centred in the type's area and pressed together where they would not fit.
+
+    Returns:
+        where the characters of the texts are, `(x0, y0, x1, y1)` px of the plate.
+    """
+    places: list[tuple[int, int, int, int]] = []
     left, right = plate_type.area_mm
     spacing = rng.uniform(0.97, 1.03)
     emblems = [plate_type.loose and field.gap_mm > 0.3 * field.width_mm and rng.random() < 0.75 for field in row.fields]
@@ -255,7 +270,11 @@ def _draw_row(
             top_px = round((row.baseline_mm + shift_y - field.raise_mm - field.height_mm) * hand.scale)
             mask = _glyph(character, glyph_w, glyph_h, hand) if text else _separator(character, glyph_w, glyph_h, rng)
             _blend(plate, relief, mask, left_px, top_px, colour, width, height)
+            if text:
+                inked = np.flatnonzero(mask.max(axis=0))
+                places.append((left_px + int(inked[0]), top_px, left_px + int(inked[-1]) + 1, top_px + mask.shape[0]))
             x += (field.pitch_mm - field.width_mm + cell) * press
+    return places
 
 
 def _draw_state(

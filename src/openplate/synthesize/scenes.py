@@ -20,7 +20,7 @@ from openplate.synthesize.camera import Lean, defocus, expose, photograph, pose,
 from openplate.synthesize.crops import choose_type, strong_lean
 from openplate.synthesize.decoys import letter_around, scatter_decoys
 from openplate.synthesize.photos import Photo, paint_over
-from openplate.synthesize.plates import DrawnPlate, draw_plate
+from openplate.synthesize.plates import CharacterBox, DrawnPlate, draw_plate
 from openplate.types import Image, Quad
 
 FRAME_SHARE = 0.3
@@ -35,7 +35,7 @@ class ScenePlate:
 
     A real plate that was kept has the `text` of its label, if there is one, and no `country`; `exact` is False where the quad is only an upright box;
     `ignore` marks a plate that is cut or half covered, so that finding it is neither right nor wrong; the first `first_line` characters of `text`
-    stand on its first line, None where that is not known.
+    stand on its first line, None where that is not known. `characters` are the places of the characters of a drawn plate, as in `DrawnPlate`.
     """
 
     quad: Quad
@@ -45,6 +45,7 @@ class ScenePlate:
     exact: bool = True
     ignore: bool = False
     first_line: int | None = None
+    characters: tuple[CharacterBox, ...] = ()
 
 
 def paste(image: Image, drawn: DrawnPlate, target: Quad, rng: random.Random, like: NDArray[np.uint8] | None = None) -> None:
@@ -165,7 +166,9 @@ def replace_plates(
             letter_around(clean, target, [plate.quad for plate in plates], rng)
         paste(clean, drawn, target, rng, like)
         if _inside_share(target, width, height) > 0.5:
-            plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
+            plates.append(
+                ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line, characters=drawn.characters)
+            )
     return clean, plates
 
 
@@ -202,7 +205,7 @@ def scatter_plates(
         if rng.random() < 0.3:
             letter_around(image, target, [plate.quad for plate in plates], rng)
         paste(image, drawn, target, rng, like if rng.random() < 0.3 else None)
-        plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
+        plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line, characters=drawn.characters))
 
 
 def draw_window(
@@ -387,7 +390,7 @@ def draw_scene(
         covered = [p for p in plates if _covers(p.quad, x, bottom, car_w)]
         plates = [p for p in plates if p not in covered]
         paste(image, drawn, target, rng, None)
-        plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line))
+        plates.append(ScenePlate(target, drawn.text, drawn.type.country, drawn.type.name, first_line=drawn.first_line, characters=drawn.characters))
     if camera:
         image = record(defocus(expose(image, rng, 0.25), height * 0.03, rng, 0.3), rng, 0.25)
     return image, plates

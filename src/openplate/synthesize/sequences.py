@@ -31,7 +31,7 @@ from openplate.synthesize.crops import choose_type
 from openplate.synthesize.faces import Box, Camera, Face, Floats, Layer, Sheet, glow, put_over, rounded, smear, texture_levels
 from openplate.synthesize.overlays import Overlay, choose_overlay
 from openplate.synthesize.photos import Photo, load_photos
-from openplate.synthesize.plates import draw_plate
+from openplate.synthesize.plates import CharacterBox, draw_plate
 from openplate.synthesize.scenes import replace_plates
 from openplate.synthesize.vehicles import Drawn, End, Kind, Lamp, Place, build_vehicle, draw_faces, project_quad
 from openplate.types import Image, Quad
@@ -46,11 +46,12 @@ _CLEAR_LEVELS, _CLEAN_LEVELS = 45, 90
 """Between a plate's dark and light pixels there must be at least so many grey levels in the picture, and on the plate itself, for it to be read."""
 _SEEN_WIDTH_PX, _SEEN_SHARE = 8.0, 0.02
 _FRAMES_OF_ONE = 6
-_WHOLE_SHARE = 0.8
-"""A detector has to find a plate of which so much is seen."""
-READABLE_ROW_PX, READABLE_WIDTH_PX, READABLE_FRAMES, READABLE_CLARITY = 12.0, 60.0, 5, 0.5
-"""A plate has to be read when it is seen whole, with rows at least this high, this wide, hardly blurred, and so well kept by the recording
-(people read plates of a `clarity` of 0.5 with some pains and none under 0.4), in that many frames."""
+_WHOLE_SHARE = 0.5
+"""A detector has to find a plate of which so much is seen: what a followed plate counts from."""
+READABLE_ROW_PX, READABLE_WIDTH_PX, READABLE_FRAMES, READABLE_CLARITY = 12.0, 60.0, 5, 0.55
+"""A plate has to be read when it is seen whole, with rows at least this high, this wide, hardly blurred, and so well kept by the recording, in that many
+frames. At a `clarity` of 0.5 to 0.6 people still tell a letter or a digit, with some pains, and about every second Chinese character; under 0.5 hardly
+any of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class _Actor:
     path: Floats
     clear: bool = True
     artwork: Strip | None = None
+    characters: tuple[CharacterBox, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +112,7 @@ class _Painted:
     type: PlateType
     clear: bool
     artwork: Strip
+    characters: tuple[CharacterBox, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +229,10 @@ class DrawnSequence:
         )
 
     def clarity(self, recorded: Image, plate: SeenPlate) -> float:
-        """How much of the writing of a plate a recorded frame keeps, 0 to 1 (see `clarity`)."""
+        """How much of the worst character of a plate a recorded frame keeps, 0 to 1 (see `clarity`)."""
         shown = self._shown(plate.track)
         assert shown.artwork is not None and shown.type is not None
-        return clarity(shown.artwork, plate_strip(recorded, plate.quad), shown.type.lines)
+        return clarity(shown.artwork, plate_strip(recorded, plate.quad), shown.type.lines, shown.characters)
 
     def truth(self, frames: Sequence[tuple[SeenPlate, ...]]) -> Truth:
         """The truth of the whole sequence, from the plates of all its frames."""
@@ -454,7 +457,9 @@ class _Stage:
         levels = _contrast(drawn.image, drawn.quad)
         clear = levels >= _CLEAN_LEVELS and levels * float(plate_light.mean()) >= _CLEAR_LEVELS
         artwork = plate_strip(drawn.image, drawn.quad)
-        self.actors.append(_Actor(vehicle.faces, vehicle.lamps, vehicle.plate, drawn.text, drawn.type, parked, path, clear, artwork))
+        self.actors.append(
+            _Actor(vehicle.faces, vehicle.lamps, vehicle.plate, drawn.text, drawn.type, parked, path, clear, artwork, drawn.characters)
+        )
 
     def _path(self, x: Floats, z: Floats) -> Floats:
         """Places in each frame with the yaw that follows from the way; gone once it is behind the camera or too far."""
@@ -821,7 +826,8 @@ def _repaint(
     image, plates = replace_plates(image, quads, [plate_format], rng, difficulty=0.5)
     types = {plate_type.name: plate_type for plate_type in plate_format.types}
     painted = [
-        _Painted(p.quad, p.text or "", types[p.type or ""], _contrast(image, p.quad) >= _CLEAR_LEVELS, plate_strip(image, p.quad)) for p in plates
+        _Painted(p.quad, p.text or "", types[p.type or ""], _contrast(image, p.quad) >= _CLEAR_LEVELS, plate_strip(image, p.quad), p.characters)
+        for p in plates
     ]
     own_px = quad_size(largest)[0] * scale
     factor = max(1.02, math.exp(rng.uniform(*(math.log(max(v, own_px * 1.1)) for v in settings.plate_px))) / own_px)
