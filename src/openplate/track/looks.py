@@ -25,8 +25,10 @@ _CHANGE = 1.0
 AGREES = 0.1
 """A look agrees with a text that is at least this plausible to it, against its own best."""
 
-_TRUST = 3.0
-"""Power of the weights when looks are fused: a clear look must not drown in poor ones."""
+_TRUST, _OWN = 4.0, 0.02
+"""When looks are fused each counts by this power of its weight, times how sure it is of its own text (and `_OWN`): a clear look must not drown in poor
+ones, nor in those that could as well say something else (drawn sequences: of 289 plates that have to be read 204 are accepted, none wrongly, in place
+of 189 by the third power alone)."""
 _SHARPNESS, _SIZE, _OFFSET = 1.35, 1.2, 2.0
 """Logistic regression of whether one look's text is right on the logarithms of sharpness and height (2,400 looks at drawn plates)."""
 
@@ -72,9 +74,14 @@ def correlations(looks: Sequence[PlateLook]) -> NDArray[np.float64]:
     return np.asarray(ALIKE + (1 - ALIKE) * np.exp(-((apart + grown) / _CHANGE)), np.float64)
 
 
+def trust(look: PlateLook) -> float:
+    """How much a look counts beside others of the same plate."""
+    return float(look.weight**_TRUST * (look.reading.confidence + _OWN))
+
+
 def evidence(looks: Sequence[PlateLook]) -> float:
     """As how many independent looks these count, at least 1."""
-    weights = np.array([look.weight for look in looks]) ** _TRUST
+    weights = np.array([trust(look) for look in looks])
     return max(1.0, float(weights.sum() ** 2 / (weights @ correlations(looks) @ weights)))
 
 
@@ -83,7 +90,7 @@ def fuse(decoder: Decoder, looks: Sequence[PlateLook]) -> Reading:
     telling = sorted((look for look in looks if look.reading.text), key=lambda look: (-look.weight, look.frame))
     if not telling:
         return NOTHING
-    return decoder.fuse([look.texts for look in telling], [look.weight**_TRUST for look in telling], evidence(telling))
+    return decoder.fuse([look.texts for look in telling], [trust(look) for look in telling], evidence(telling))
 
 
 def agreeing(decoder: Decoder, looks: Sequence[PlateLook], text: str) -> list[PlateLook]:

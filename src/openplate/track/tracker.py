@@ -122,6 +122,8 @@ class Tracker:
         for visit in self.live:
             if visit.duplicate or (visit.reported is None and visit.is_known()):
                 self._join(visit, time_s)
+            elif visit.reported is None:
+                self._resume(visit)
         events = []
         for visit in self.live:
             if not visit.duplicate and visit.is_news(time_s):
@@ -171,7 +173,7 @@ class Tracker:
         others = [v for v in self._visits if v is not visit and not v.duplicate and (v.reading.text == visit.reading.text or _is_fragment(v, visit))]
         twins = [v for v in others if v.live and v.path.seen and v.reading.text == visit.reading.text and v.reported is not None]
         if not twins:
-            gone = [v for v in others if not v.live or (v.reported is not None and not v.path.seen)]
+            gone = [v for v in others if not v.live or not v.path.seen]
             visit.duplicate = False
             if gone:
                 self._merge(max(gone, key=lambda v: (v.reported is not None, v.path.last_seen_s)), visit)
@@ -186,6 +188,12 @@ class Tracker:
             self._merge(twin, visit)
         else:
             visit.duplicate = twin.check = True
+
+    def _resume(self, visit: Visit) -> None:
+        """Find out whether a plate that is not surely read was here before, and out of sight for a while."""
+        gone = [v for v in self._visits if v is not visit and not v.duplicate and (not v.live or not v.path.seen) and visit.resumes(v)]
+        if gone:
+            self._merge(max(gone, key=lambda v: (v.reported is not None, v.path.last_seen_s)), visit)
 
     def _merge(self, earlier: Visit, later: Visit) -> None:
         earlier.replaced = False

@@ -26,7 +26,8 @@ CLEAR = 0.75
 _CLEAR_IN_A_ROW = 0.7
 """The same for three detections in a row of what moves: plates that come from afar are faint on average (of drawn ones four were taken for no plates before)."""
 _STANDING = 0.65
-"""Detections fainter than this on average of what never moves and is not read are no plate: overlays, signs and windows (drawn sequences: plates that stand 0.66 and more)."""
+"""Detections fainter than this on average of what never moves and is not read are no plate, unless looks agree on a text like those of plates here:
+overlays, signs and windows (drawn sequences: other plates that stand 0.66 and more)."""
 _STANDING_SIGN = 0.8
 """The same for what never moves and is surely read, with a text that no plate here has (drawn sequences: signs up to 0.77, plates that stand and are read 0.83 and more)."""
 _LARGE_PX = 14.0
@@ -44,6 +45,8 @@ _STILL_WAIT_S, _STILL_GROWTH = 0.4, 1.6
 _NOTHING_WAIT_S, _NOTHING_GROWTH, _LONGEST_NOTHING_S = 0.2, 2.0, 5.0
 _LEAST_PART, _LEAST_HIDDEN = 4, 2
 """Characters that a part of a text has, and that it lacks: one more or less is read wrongly at times."""
+_LEAST_RESUMED = 5
+"""Characters of a text that two visits of one plate may have between them but for one: shorter texts are alike too often."""
 _WIDER = 1.25
 """A quad whose width over height is this many times that of the last look may show more of the plate: it was covered, or cut by the picture's edge."""
 _SETTLED = 0.25
@@ -195,6 +198,14 @@ class Visit:
         """Whether at least half of the looks that show text agree with this one."""
         return bool(self.reading.text) and 2 * len(agreeing(self.decoder, self.looks, text)) >= len(self.looks)
 
+    def resumes(self, earlier: Visit) -> bool:
+        """Whether this may be an earlier visit's plate again, though it is not surely read: enough looks agree on the same text, or on one that differs in
+        a single character."""
+        text, before = self.reading.text, earlier.reading.text
+        if min(len(text), len(before)) < _LEAST_RESUMED or len(self._agreed) < self.settings.agreeing or earlier.path.last_seen_s > self.path.first_s:
+            return False
+        return text == before or (abs(len(text) - len(before)) <= 1 and _differ(text, before) <= 1)
+
     def verdict(self) -> Verdict:
         """Whether this is a sighting of a text by now."""
         reasons = self._hindrances()
@@ -303,33 +314,47 @@ class Visit:
         return None
 
     def _take(self, looks: list[PlateLook]) -> None:
-        """Keep the most telling of all looks and fuse them; looks that show nothing are kept only while none shows text, and those that show a part of
-        the text only while none is sure of the whole."""
-        every = [*self.looks, *looks]
+        """Keep the most telling of all looks and fuse them; looks that show nothing are kept only while none shows text, those that show a part of the
+        text only while none is sure of the whole, and poorer ones that say the text themselves only while they do not make it unsure."""
+        before, text, known = self.looks, self.reading.text, self.is_known()
+        every = [*before, *looks]
         wholes = {look.reading.text for look in every if look.reading.confidence >= _CONFIDENT}
         every = [look for look in every if not any(is_part(look.reading.text, whole) for whole in wholes)]
-        self.looks = keep([look for look in every if look.reading.text] or every, self.settings.looks)
-        self.reading = fuse(self.decoder, self.looks)
-        self._agreed = agreeing(self.decoder, self.looks, self.reading.text) if self.reading.text else []
+        self._fuse(keep([look for look in every if look.reading.text] or every, self.settings.looks))
+        if known and not self.is_known() and all(look.reading.text == text for look in looks):
+            self._fuse(before)
         times = [look.time_s for look in agreeing(self.decoder, looks, self.reading.text)] if self.reading.text else []
         self.agreed_s = max(times, default=self.agreed_s)
 
+    def _fuse(self, looks: list[PlateLook]) -> None:
+        """Say what these looks say together."""
+        self.looks = looks
+        self.reading = fuse(self.decoder, looks)
+        self._agreed = agreeing(self.decoder, looks, self.reading.text) if self.reading.text else []
+
     def _is_doubtful(self) -> bool:
-        """Whether this is a sign, a caption or a lamp rather than a plate: large, and without any text; at the same place all the time and surely read,
-        with a text that no plate here has; or not clearly detected, and either at the same place all the time without being believed, or large enough
-        to be read and without a text that a plate here would have."""
+        """Whether this is a sign, a caption or a lamp rather than a plate: large, and without any text; at the same place all the time, with a text that no
+        plate anywhere has, or surely read with one that no plate here has; or not clearly detected, and either at the same place all the time without
+        being believed and without a text like those of plates here, or large enough to be read and without a text that a plate here would have."""
         high = self._largest_look_px
         if not self.reading.text and high >= _HUGE_PX and self.looks_taken >= 2:
             return True
         expected = bool(self.reading.text) and self.decoder.is_expected(self.reading.text, self.reading.lines)
         stands = not self.path.motion.moved and self.looks_taken >= self.settings.static_agreeing
+        if stands and self.reading.text and self.reading.format is None:
+            return True
         if stands and not expected and self.reading.confidence >= _CONFIDENT and self.path.detection_confidence < _STANDING_SIGN:
             return True
         if self._is_clear():
             return False
-        if stands and self.path.detection_confidence < _STANDING and self.verdict().status != "read":
+        if stands and self.path.detection_confidence < _STANDING and self.verdict().status != "read" and not self._looks_like_one_of_here():
             return True
         return high >= _LARGE_PX and not expected
+
+    def _looks_like_one_of_here(self) -> bool:
+        """Whether enough looks agree, however unsurely, on a text that a plate here has, and few other things do."""
+        enough = len(self._agreed) >= self.settings.static_agreeing and 2 * len(self._agreed) >= len(self.looks)
+        return enough and self.path.detection_confidence >= FAINT and self.decoder.is_tight(self.reading.text, self.reading.lines)
 
     def _is_clear(self) -> bool:
         """Whether a plate is detected so clearly that it is believed to be one, whatever is read."""
