@@ -368,11 +368,28 @@ def test_unread_text_that_no_plate_here_has_or_that_never_moves_is_no_plate(says
     assert dict(watcher.counts.rejected).get("no_plate", 0) == (status is None)
 
 
-@pytest.mark.parametrize("says", ["", STRANGE], ids=["nothing", "unsure"])
-@pytest.mark.parametrize(("found", "moves", "reported"), [(0.6, 0, False), (0.6, 1, True), (0.7, 0, True)], ids=["faint", "moving", "clearer"])
+@pytest.mark.parametrize(
+    ("says", "found", "moves", "reported"),
+    [
+        ("", 0.7, 0, False),
+        ("", 0.8, 0, True),
+        ("", 0.6, 1, True),
+        (STRANGE, 0.6, 0, False),
+        (STRANGE, 0.7, 0, True),
+        (STRANGE, 0.6, 1, True),
+    ],
+    ids=["nothing", "nothing, clear", "nothing, moving", "unsure", "unsure, clearer", "unsure, moving"],
+)
 def test_small_thing_that_never_moves_and_is_not_read_must_be_detected_well(says: Says, found: float, moves: int, reported: bool) -> None:
     film = Film(lambda n: [Shown("a", says, 300 + moves * n, 150, width=44, found=found)])  # 11 px high
     events, watcher = watch(film, 60, WatchSettings(min_confidence=0.9999))
+    assert [event.sighting.status for event in events] == (["unreadable"] if reported else [])
+    assert dict(watcher.counts.rejected).get("no_plate", 0) == (not reported)
+
+
+@pytest.mark.parametrize(("moves", "reported"), [(0, False), (1, True)], ids=["stands", "moves"])
+def test_thing_without_text_that_stands_and_is_large_enough_to_read_is_no_plate_however_clear(moves: int, reported: bool) -> None:
+    events, watcher = watch(Film(lambda n: [Shown("a", "", 300 + moves * n, 150, width=64, found=0.95)]), 60)  # 16 px high
     assert [event.sighting.status for event in events] == (["unreadable"] if reported else [])
     assert dict(watcher.counts.rejected).get("no_plate", 0) == (not reported)
 

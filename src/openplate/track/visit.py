@@ -28,6 +28,9 @@ _CLEAR_IN_A_ROW = 0.7
 _STANDING = 0.65
 """Detections fainter than this on average of what never moves and is not read are no plate, unless looks agree on a text like those of plates here:
 overlays, signs and windows (drawn sequences: other plates that stand 0.66 and more)."""
+_STANDING_LIKE = 0.55
+"""Detections fainter than this of what never moves are no plate either where looks agree on a text like those of plates here, unless it is surely read
+(drawn sequences: a sign 0.51, plates 0.59 and more)."""
 _STANDING_SIGN = 0.8
 """The same for what never moves and is surely read, with a text that no plate here has (drawn sequences: signs up to 0.77, plates that stand and are read 0.83 and more)."""
 _LARGE_PX = 14.0
@@ -333,28 +336,33 @@ class Visit:
         self._agreed = agreeing(self.decoder, looks, self.reading.text) if self.reading.text else []
 
     def _is_doubtful(self) -> bool:
-        """Whether this is a sign, a caption or a lamp rather than a plate: large, and without any text; at the same place all the time, with a text that no
-        plate anywhere has, or surely read with one that no plate here has; or not clearly detected, and either at the same place all the time without
-        being believed and without a text like those of plates here, or large enough to be read and without a text that a plate here would have."""
+        """Whether this is a sign, a caption or a lamp rather than a plate: at the same place all the time and not like a plate; large, and without any text;
+        or not clearly detected, large enough to be read, and without a text that a plate here would have."""
+        if not self.path.motion.moved and self.looks_taken >= self.settings.static_agreeing and self._is_no_standing_plate():
+            return True
         high = self._largest_look_px
         if not self.reading.text and high >= _HUGE_PX and self.looks_taken >= 2:
             return True
-        expected = bool(self.reading.text) and self.decoder.is_expected(self.reading.text, self.reading.lines)
-        stands = not self.path.motion.moved and self.looks_taken >= self.settings.static_agreeing
-        if stands and self.reading.text and self.reading.format is None:
+        return not self._is_clear() and high >= _LARGE_PX and not self._is_expected()
+
+    def _is_no_standing_plate(self) -> bool:
+        """Whether what never moves is no plate: without any text, unless it is small and clearly detected; with a text that no plate anywhere has; surely
+        read, with one that no plate here has; or faint, not read, and without a text like those of plates here."""
+        found, text = self.path.detection_confidence, self.reading.text
+        if not text:
+            return found < CLEAR or self._largest_look_px >= _LARGE_PX
+        if self.reading.format is None or (found < _STANDING_SIGN and self.reading.confidence >= _CONFIDENT and not self._is_expected()):
             return True
-        if stands and not expected and self.reading.confidence >= _CONFIDENT and self.path.detection_confidence < _STANDING_SIGN:
-            return True
-        if self._is_clear():
-            return False
-        if stands and self.path.detection_confidence < _STANDING and self.verdict().status != "read" and not self._looks_like_one_of_here():
-            return True
-        return high >= _LARGE_PX and not expected
+        return found < _STANDING and self.verdict().status != "read" and not self._looks_like_one_of_here()
+
+    def _is_expected(self) -> bool:
+        """Whether its text is one that a plate here would have."""
+        return bool(self.reading.text) and self.decoder.is_expected(self.reading.text, self.reading.lines)
 
     def _looks_like_one_of_here(self) -> bool:
         """Whether enough looks agree, however unsurely, on a text that a plate here has, and few other things do."""
         enough = len(self._agreed) >= self.settings.static_agreeing and 2 * len(self._agreed) >= len(self.looks)
-        return enough and self.path.detection_confidence >= FAINT and self.decoder.is_tight(self.reading.text, self.reading.lines)
+        return enough and self.path.detection_confidence >= _STANDING_LIKE and self.decoder.is_tight(self.reading.text, self.reading.lines)
 
     def _is_clear(self) -> bool:
         """Whether a plate is detected so clearly that it is believed to be one, whatever is read."""
