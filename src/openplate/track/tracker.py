@@ -173,10 +173,8 @@ class Tracker:
         others = [v for v in self._visits if v is not visit and not v.duplicate and (v.reading.text == visit.reading.text or _is_fragment(v, visit))]
         twins = [v for v in others if v.live and v.path.seen and v.reading.text == visit.reading.text and v.reported is not None]
         if not twins:
-            gone = [v for v in others if not v.live or not v.path.seen]
             visit.duplicate = False
-            if gone:
-                self._merge(max(gone, key=lambda v: (v.reported is not None, v.path.last_seen_s)), visit)
+            self._merge_into_last(others, visit)
             return
         twin = twins[0]
         begun_s = visit.first_look_s if visit.first_look_s is not None else time_s
@@ -191,7 +189,11 @@ class Tracker:
 
     def _resume(self, visit: Visit) -> None:
         """Find out whether a plate that is not surely read was here before, and out of sight for a while."""
-        gone = [v for v in self._visits if v is not visit and not v.duplicate and (not v.live or not v.path.seen) and visit.resumes(v)]
+        self._merge_into_last([v for v in self._visits if v is not visit and not v.duplicate and visit.resumes(v)], visit)
+
+    def _merge_into_last(self, others: Sequence[Visit], visit: Visit) -> None:
+        """Take a visit into the last of those others that are out of sight, of reported ones if there are any."""
+        gone = [v for v in others if not v.live or not v.path.seen]
         if gone:
             self._merge(max(gone, key=lambda v: (v.reported is not None, v.path.last_seen_s)), visit)
 

@@ -207,7 +207,9 @@ class Visit:
         text, before = self.reading.text, earlier.reading.text
         if min(len(text), len(before)) < _LEAST_RESUMED or len(self._agreed) < self.settings.agreeing or earlier.path.last_seen_s > self.path.first_s:
             return False
-        return text == before or (abs(len(text) - len(before)) <= 1 and _differ(text, before) <= 1)
+        # A single change leaves one half as it was; most texts differ in both, which takes no time to see.
+        half = min(len(text), len(before)) // 2
+        return (text[:half] == before[:half] or text[-half:] == before[-half:]) and _differ(text, before) <= 1
 
     def verdict(self) -> Verdict:
         """Whether this is a sighting of a text by now."""
