@@ -9,7 +9,7 @@ import pytest
 
 from openplate.formats import load_formats, select
 from openplate.geometry import box_to_quad
-from openplate.synthesize.clarity import clarity, plate_strip
+from openplate.synthesize.clarity import clarity, parts_to_tell, plate_strip
 from openplate.synthesize.plates import draw_plate
 from openplate.types import Image, Quad
 
@@ -84,6 +84,24 @@ def test_the_worst_character_counts_also_at_the_edges() -> None:
     rim = scene()
     rim[30:33, 40:120] = 128
     assert kept(rim) == pytest.approx(before, abs=0.1), "above the characters"
+
+
+def test_dots_of_an_umlaut_count_for_themselves() -> None:
+    (de,) = select(load_formats(), ["de"])
+    chosen = next(t for t in de.types if t.id == "2-letter")
+    plate = draw_plate(chosen, random.Random(4), width_px=260, margin=0.05, wear=0.0, texts=("MÜ", "K", "8275"))
+    strip = plate_strip(plate.image, plate.quad)
+    parts = parts_to_tell(plate.text, plate.characters)
+    assert parts[:7] == plate.characters and len(parts) == 8
+    assert clarity(strip, strip, 1, parts) == pytest.approx(1.0)
+    height, width = strip.shape
+    x0, y0, x1, y1 = parts[7]
+    left, right, top, bottom = round(x0 * width), round(x1 * width), round(y0 * height), round(y1 * height)
+    without = strip.copy()
+    without[top - 1 : bottom, left:right] = np.percentile(strip[:, left:right], 90)
+    assert clarity(strip, without, 1, plate.characters) > 0.6, "a U is much like an Ü"
+    assert clarity(strip, without, 1, parts) < 0.45
+    assert parts_to_tell("MUK8275", plate.characters) == plate.characters
 
 
 @pytest.mark.parametrize("country", ["ru", "de", "us", "by"])

@@ -8,7 +8,7 @@ import pytest
 from openplate.errors import OpenPlateError
 from openplate.formats import Automaton, load_formats, select
 from openplate.geometry import box_to_quad, quad_size
-from openplate.synthesize import crops
+from openplate.synthesize import crops, recorder
 from openplate.synthesize.crops import Material, choose_type, draw_crops, draw_photo, empty_crop, jitter_quad, mix_crops, view
 from openplate.synthesize.photos import Patch, Photo
 from tests.synthesize.conftest import LEVELS, quartered, scaled
@@ -172,3 +172,30 @@ def test_empty_crop_of_a_photo_full_of_plate_is_plain_and_without_photos_is_nois
 def test_chinese_crops_without_fonts_give_error(no_fonts: None) -> None:
     with pytest.raises(OpenPlateError, match="fonts-noto-cjk"):
         next(draw_crops(select(load_formats(), ["CN"]), 0))
+
+
+def test_shares_of_filmed_and_of_rare_plates_are_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    filmed: list[float] = []
+
+    def count(photo: np.ndarray, rng: random.Random) -> np.ndarray:
+        filmed.append(1)
+        return photo
+
+    monkeypatch.setattr(recorder, "film", count)
+    de = select(load_formats(), ["de"])
+    plain = list(islice(draw_crops(de, 5, 0.5, 1), 150))
+    assert not filmed
+    changed = list(islice(draw_crops(de, 5, 0.5, 1, filmed_share=0.4, rare_share=1.0), 150))
+    assert 0.3 < len(filmed) / 150 < 0.5
+    rare = [float(np.mean([not entry.text.isascii() for entry in entries])) for entries in (plain, changed)]
+    assert rare[0] < 0.1 and rare[1] > max(0.12, 2 * rare[0])
+    assert all(Automaton(de[0].types).matches(entry.text) for entry in changed)
+    widths = [quad_size(entry.quad)[0] for entry in islice(draw_crops(de, 5, 0.5, 1, filmed_share=1.0), 100)]
+    assert max(widths) < 190 < max(quad_size(entry.quad)[0] for entry in plain), "plates in films are smaller"
+
+
+def test_german_numbers_do_not_begin_with_zero() -> None:
+    de = select(load_formats(), ["de"])
+    formats = Automaton(de[0].types)
+    assert formats.matches("FUK7") and formats.matches("BK1000")
+    assert not formats.matches("FUK07") and not formats.matches("HONH054")

@@ -153,7 +153,7 @@ def record(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
     if rng.random() < 0.55 * difficulty + 0.1:
         spread = float(picture[::2, ::2].std())
         sigma = min(rng.uniform(1, 14), 0.4 * spread + 0.5) * (0.4 + 0.6 * difficulty)
-        picture = _add_noise(picture, sigma, rng.random() < 0.4, rng)
+        picture = add_noise(picture, sigma, rng.random() < 0.4, rng)
     if rng.random() < 0.4 * difficulty:
         soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 1.8))
         amount = rng.uniform(0.3, 2.3)
@@ -181,7 +181,8 @@ def _noise_bank(coarse: bool) -> NDArray[np.uint8]:
     return np.clip(np.round(128 + _NOISE_SIGMA * noise), 0, 255).astype(np.uint8)
 
 
-def _add_noise(picture: Picture, sigma: float, coarse: bool, rng: random.Random) -> Picture:
+def add_noise(picture: Picture, sigma: float, coarse: bool, rng: random.Random) -> Picture:
+    """A picture with noise of `sigma` grey levels, of grains of one pixel or, `coarse`, of two."""
     height, width = picture.shape[:2]
     bank = _noise_bank(coarse)
     if height > _NOISE_SIDE or width > _NOISE_SIDE:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from openplate.charset import UMLAUTS
 from openplate.geometry import quad_size
 from openplate.rectify import rectify
 from openplate.synthesize.plates import CharacterBox
@@ -23,6 +24,8 @@ _STROKE = 0.1
 """What is wider than about this share of a row's height is light, dirt or a whole character, not a stroke."""
 _AROUND = 0.08
 """Of a character's height: so much around it counts as well."""
+_DOTS = 0.22
+"""The dots of Ä, Ö and Ü stand in so much of the character's height. They are all that tells it from A, O and U, and are lost first."""
 
 
 def plate_strip(image: Image, quad: Quad) -> Strip:
@@ -31,19 +34,25 @@ def plate_strip(image: Image, quad: Quad) -> Strip:
     return rectify(image, quad, max(4, round(height)), max(8, round(width)), margin=(0.0, 0.0))
 
 
-def clarity(artwork: Strip, recorded: Strip, lines: int, characters: Sequence[CharacterBox]) -> float:
-    """How much of its worst character a recording kept, 0 to 1: the correlation of the character's strokes with those that were drawn.
+def parts_to_tell(text: str, characters: Sequence[CharacterBox]) -> tuple[CharacterBox, ...]:
+    """The places on a plate that all have to be seen for its text to be told: its characters', and those of the dots of umlauts."""
+    dots = ((x0, y0, x1, y0 + _DOTS * (y1 - y0)) for character, (x0, y0, x1, y1) in zip(text, characters, strict=False) if character in UMLAUTS)
+    return (*characters, *dots)
+
+
+def clarity(artwork: Strip, recorded: Strip, lines: int, parts: Sequence[CharacterBox]) -> float:
+    """How much of its worst part a recording kept, 0 to 1: the correlation of the strokes there with those that were drawn.
 
     Args:
         artwork: the plate as it was drawn.
         recorded: its picture in a recording, of any size.
         lines: rows of text.
-        characters: where they are on the plate; none: the plate counts as one.
+        parts: the places that matter (see `parts_to_tell`); none: the plate counts as one.
     """
     height, width = artwork.shape
     seen = np.asarray(cv2.resize(recorded, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     before, after = _strokes(artwork, lines), _strokes(seen, lines)
-    return min(_kept(before[part], after[part]) for part in (_part(place, width, height) for place in characters or [(0.0, 0.0, 1.0, 1.0)]))
+    return min(_kept(before[part], after[part]) for part in (_part(place, width, height) for place in parts or [(0.0, 0.0, 1.0, 1.0)]))
 
 
 def _part(place: CharacterBox, width: int, height: int) -> tuple[slice, slice]:

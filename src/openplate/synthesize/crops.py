@@ -22,6 +22,7 @@ from openplate.types import Crop, Image, Quad
 
 UPRIGHT_SHARE = 0.12
 """How often a plate is cut out by the upright box around it instead of by its corners, where nobody says."""
+_ATTEMPTS = 8
 STRONG_LEAN = Lean(50, 33)
 """How far plates lean that are drawn to be read whatever their pose; somewhat farther than any that is promised."""
 
@@ -86,15 +87,20 @@ def jitter_quad(quad: Quad, rng: random.Random, amount: float, upright_share: fl
     return np.asarray(centre + (quad - centre) * scale + corners + shift, dtype=np.float32)
 
 
-def view(picture: NDArray[np.uint8], quad: Quad, rng: random.Random, difficulty: float, lean: Lean | None = None) -> tuple[Picture, Quad]:
-    """A grey photo of a plate (`picture` with its `quad`, RGB or grey) under a random pose, size, light and camera, with the quad in it."""
-    return view_as_is(to_grey(picture, rng) if picture.ndim == 3 else picture, quad, rng, difficulty, lean)
+def view(
+    picture: NDArray[np.uint8], quad: Quad, rng: random.Random, difficulty: float, lean: Lean | None = None, filmed: bool = False
+) -> tuple[Picture, Quad]:
+    """A grey photo of a plate (`picture` with its `quad`, RGB or grey) under a random pose, size, light and camera, with the quad in it; a `filmed` one is
+    a frame of a film, in which plates are smaller."""
+    return view_as_is(to_grey(picture, rng) if picture.ndim == 3 else picture, quad, rng, difficulty, lean, filmed)
 
 
-def view_as_is(picture: Picture, quad: Quad, rng: random.Random, difficulty: float, lean: Lean | None = None) -> tuple[Picture, Quad]:
-    """Like `view`, in colour where the picture is, and leaning as far as `lean` says."""
+def view_as_is(
+    picture: Picture, quad: Quad, rng: random.Random, difficulty: float, lean: Lean | None = None, filmed: bool = False
+) -> tuple[Picture, Quad]:
+    """Like `view`, in colour where the picture is (what is filmed has to be grey), and leaning as far as `lean` says."""
     width, height = quad_size(quad)
-    low, high = 60 - 18 * difficulty, 230.0
+    low, high = 60 - 18 * difficulty, 150.0 if filmed else 230.0
     seen_width = math.exp(rng.uniform(math.log(low), math.log(high)))
     if height / width > 0.42:
         seen_width *= 0.72
@@ -104,14 +110,18 @@ def view_as_is(picture: Picture, quad: Quad, rng: random.Random, difficulty: flo
     size = math.ceil(x1 - x0 + 2 * pad_x), math.ceil(y1 - y0 + 2 * pad_y)
     target = np.asarray(target + np.array([pad_x - x0 + rng.random(), pad_y - y0 + rng.random()]), dtype=np.float32)
     photo = photograph(picture, quad, target, size)
-    photo = degrade(photo, quad_size(target)[1], rng, difficulty)
+    photo = degrade(photo, quad_size(target)[1], rng, difficulty, filmed)
     return photo, target
 
 
-def degrade(photo: Picture, plate_height: float, rng: random.Random, difficulty: float) -> Picture:
+def degrade(photo: Picture, plate_height: float, rng: random.Random, difficulty: float, filmed: bool = False) -> Picture:
     """Light, blur, sensor and codec in the order in which they happen."""
     photo = expose(photo, rng, difficulty)
     photo = defocus(photo, plate_height, rng, difficulty)
+    if filmed:
+        from openplate.synthesize.recorder import film
+
+        return film(photo, rng)
     return record(photo, rng, difficulty)
 
 
@@ -150,20 +160,24 @@ def draw_crops(
     jitter: float = 0.06,
     upright_share: float = UPRIGHT_SHARE,
     lean_share: float = 0.0,
+    filmed_share: float = 0.0,
+    rare_share: float = 0.0,
 ) -> Iterator[DrawnCrop]:
     """Endless crops, the same for the same arguments; `views` of each drawn plate come one after another.
 
-    `upright_share` is that of `jitter_quad`; a share of `lean_share` leans as far as `STRONG_LEAN` says.
+    `upright_share` is that of `jitter_quad`; a share of `lean_share` leans as far as `STRONG_LEAN` says, one of `filmed_share` are frames of films, and
+    one of `rare_share` of the plates has a character beyond A-Z and 0-9 if few texts of its type have one.
 
     Raises:
-        OpenPlateError: a Chinese plate is to be drawn and no font has its characters.
+        OpenPlateError: a Chinese plate is to be drawn and no font has its characters, or one is to be filmed and there is no encoder for H.264.
     """
     rng = random.Random(seed)
     cv2.setNumThreads(1)
     while True:
-        drawn = _draw(formats, rng, difficulty)
+        drawn = _draw(formats, rng, difficulty, rare_share)
         for _ in range(views):
-            photo, quad = view(drawn.image, drawn.quad, rng, difficulty, strong_lean(rng, lean_share))
+            lean = strong_lean(rng, lean_share)
+            photo, quad = view(drawn.image, drawn.quad, rng, difficulty, lean, bool(filmed_share) and rng.random() < filmed_share)
             if rng.random() < 0.1:
                 photo, quad = cut_out(photo, quad, rng)
                 crop = rectify(photo, quad)
@@ -185,8 +199,19 @@ def draw_photo(formats: Sequence[Format], rng: random.Random, difficulty: float 
     return DrawnPhoto(photo, quad, drawn.text, drawn.type)
 
 
-def _draw(formats: Sequence[Format], rng: random.Random, difficulty: float) -> DrawnPlate:
-    return draw_plate(choose_type(formats, rng), rng, width_px=rng.choice((200, 240, 280)), margin=0.22, wear=difficulty)
+def _draw(formats: Sequence[Format], rng: random.Random, difficulty: float, rare_share: float = 0.0) -> DrawnPlate:
+    plate_type = choose_type(formats, rng)
+    texts = _rare_text(plate_type, rng) if rare_share and rng.random() < rare_share else None
+    return draw_plate(plate_type, rng, width_px=rng.choice((200, 240, 280)), margin=0.22, wear=difficulty, texts=texts)
+
+
+def _rare_text(plate_type: PlateType, rng: random.Random) -> tuple[str, ...]:
+    """A text with a character beyond A-Z and 0-9, if a few attempts give one: umlauts are too rare to be learned from what is drawn evenly."""
+    for _ in range(_ATTEMPTS):
+        texts = plate_type.sample(rng)
+        if not "".join(texts).isascii():
+            break
+    return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +242,16 @@ def mix_crops(
     empty_share: float = 0.03,
     upright_share: float = UPRIGHT_SHARE,
     lean_share: float = 0.0,
+    filmed_share: float = 0.0,
+    rare_share: float = 0.0,
 ) -> Iterator[LabelledCrop]:
     """Endless crops: drawn ones, with `real_share` of photographed again real plates and `empty_share` of places without a plate (text "").
 
-    `real_share` counts as zero where there are no patches. `upright_share` and `lean_share`, of the drawn ones, are those of `draw_crops`.
+    `real_share` counts as zero where there are no patches. `upright_share`, `lean_share`, `filmed_share` and `rare_share`, of the drawn
+    ones, are those of `draw_crops`.
     """
     rng = random.Random(seed)
-    drawn = draw_crops(formats, rng.getrandbits(48), difficulty, views, upright_share=upright_share, lean_share=lean_share)
+    drawn = draw_crops(formats, rng.getrandbits(48), difficulty, views, 0.06, upright_share, lean_share, filmed_share, rare_share)
     weights = material.patch_weights()
     real_share = real_share if material.patches else 0.0
     while True:

@@ -90,7 +90,14 @@ class _Hand:
     proportional: float
 
 
-def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, margin: float = 0.3, wear: float = 1.0) -> DrawnPlate:
+def draw_plate(
+    plate_type: PlateType,
+    rng: random.Random,
+    width_px: int = 360,
+    margin: float = 0.3,
+    wear: float = 1.0,
+    texts: tuple[str, ...] | None = None,
+) -> DrawnPlate:
     """Draws one plate of a type with a random text.
 
     Args:
@@ -99,6 +106,7 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
         width_px: width of the plate itself on the canvas.
         margin: width of the surroundings on each side, as a fraction of the plate's width (and at least 60 % of its height above and below).
         wear: 0 clean plates, 1 the full spread of dirt, scratches, snow and bends.
+        texts: what it says in place of a random text, as `PlateType.sample` gives it.
 
     Raises:
         OpenPlateError: a Chinese character is needed and no font has it.
@@ -106,7 +114,7 @@ def draw_plate(plate_type: PlateType, rng: random.Random, width_px: int = 360, m
     width_mm, height_mm = plate_type.size_mm
     scale = width_px / width_mm
     height_px = max(8, round(height_mm * scale))
-    texts = plate_type.sample(rng)
+    texts = plate_type.sample(rng) if texts is None else texts
     background, ink = (_vary(parse_colour(c), rng) for c in rng.choice(plate_type.colours))
     plate = _plain(height_px, width_px, background)
     hand = _hand(plate_type, "".join(texts), scale, rng)

@@ -26,7 +26,7 @@ from openplate.formats.model import Format, PlateType, sample_pieces
 from openplate.geometry import quad_area, quad_size, quad_to_box
 from openplate.sources import write_image
 from openplate.synthesize.backdrops import cover, draw_street, is_open_road, light_of, photo_backdrop
-from openplate.synthesize.clarity import Strip, clarity, plate_strip
+from openplate.synthesize.clarity import Strip, clarity, parts_to_tell, plate_strip
 from openplate.synthesize.crops import choose_type
 from openplate.synthesize.faces import Box, Camera, Face, Floats, Layer, Sheet, glow, put_over, rounded, smear, texture_levels
 from openplate.synthesize.overlays import Overlay, choose_overlay
@@ -229,10 +229,10 @@ class DrawnSequence:
         )
 
     def clarity(self, recorded: Image, plate: SeenPlate) -> float:
-        """How much of the worst character of a plate a recorded frame keeps, 0 to 1 (see `clarity`)."""
+        """How much of the worst part of a plate a recorded frame keeps, 0 to 1 (see `clarity`)."""
         shown = self._shown(plate.track)
         assert shown.artwork is not None and shown.type is not None
-        return clarity(shown.artwork, plate_strip(recorded, plate.quad), shown.type.lines, shown.characters)
+        return clarity(shown.artwork, plate_strip(recorded, plate.quad), shown.type.lines, parts_to_tell(shown.text, shown.characters))
 
     def truth(self, frames: Sequence[tuple[SeenPlate, ...]]) -> Truth:
         """The truth of the whole sequence, from the plates of all its frames."""

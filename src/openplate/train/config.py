@@ -35,7 +35,7 @@ _EXPECTED = {
     **dict.fromkeys(("least_height_px", "jitter", "own_from_step", "text_weight"), "0 or more"),
     **dict.fromkeys(("learning_rate", "clip_norm"), "a number above 0"),
     **dict.fromkeys(("ema", "real_share", "empty_share", "keep_share", "own_share", "start_difficulty", "difficulty"), "a number from 0 to 1"),
-    **dict.fromkeys(("upright_share", "lean_share", "even_types"), "a number from 0 to 1"),
+    **dict.fromkeys(("upright_share", "lean_share", "filmed_share", "rare_share", "even_types"), "a number from 0 to 1"),
     "width": "a number above 0.125",  # the narrowest layers have no channels at an eighth
     "window": "a multiple of 64",  # the widest stride of the detectors
 }
@@ -82,7 +82,8 @@ class ReaderConfig:
     `network` is one of `READERS` in `networks/readers.py`, `width` multiplies its channels, `hidden` is for recurrent ones; `transformer` puts a
     spatial transformer in front; `tell_countries` lets the network also say of which country a plate looks ("crnn" alone can). `formats` are folders
     of further format files; characters that these declare are added to the charset. Of the drawn crops `upright_share` are cut out by the upright box
-    around the plate instead of by its corners, and `lean_share` lean by up to 50° and 33° (tilted away, turned in the picture), each angle as often.
+    around the plate instead of by its corners, `lean_share` lean by up to 50° and 33° (tilted away, turned in the picture), each angle as often, and
+    `filmed_share` are frames of films as recorders keep them; of the drawn plates `rare_share` have a character beyond A-Z and 0-9 if some of their type do.
     `teacher` names the exported file of a reader of the same charset ("package": the package's own), whose output for each crop is learned beside the text.
     """
 
@@ -105,6 +106,8 @@ class ReaderConfig:
     empty_share: float = 0.03
     upright_share: float = UPRIGHT_SHARE
     lean_share: float = 0.0
+    filmed_share: float = 0.0
+    rare_share: float = 0.0
     easy_steps: int = 3000
     start_difficulty: float = 0.25
     difficulty: float = 0.85

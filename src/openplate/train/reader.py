@@ -157,7 +157,17 @@ class DrawReaderShard:
         formats = more_often(chosen_formats(config.countries, config.formats), config.often)
         seed = config.loop.seed * 1_000_003 + number
         mixed = mix_crops(
-            formats, material, seed, difficulty, config.views, config.real_share, config.empty_share, config.upright_share, config.lean_share
+            formats,
+            material,
+            seed,
+            difficulty,
+            config.views,
+            config.real_share,
+            config.empty_share,
+            config.upright_share,
+            config.lean_share,
+            config.filmed_share,
+            config.rare_share,
         )
         return pack(islice(mixed, config.shard), config.shard, charset, origins(config))
 
