@@ -503,7 +503,7 @@ def test_plate_seen_for_a_moment_and_not_read_is_a_glimpse() -> None:
     assert (events, dict(watcher.counts.rejected)) == ([], {"glimpse": 1})
 
 
-@pytest.mark.parametrize(("share", "status"), [(0.995, "read"), (0.95, "unreadable")])
+@pytest.mark.parametrize(("share", "status"), [(0.995, "read"), (0.97, "unreadable")])
 def test_one_look_is_enough_only_when_it_is_very_sure(share: float, status: str) -> None:
     says = [{"A": share, "B": 1 - share}, *"123BC77"]
     film = Film(lambda n: [Shown("a", says, 100 + 30 * n, 150)] if n < 12 else [])

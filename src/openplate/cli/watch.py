@@ -52,7 +52,7 @@ class Sink(Protocol):
 @click.option("--show", is_flag=True, help="Show a live window; q stops.")
 @click.option("--country", callback=country_codes, metavar="CODES", help="Countries to expect, e.g. ru,kz; others stay possible.")
 @click.option("--only", callback=country_codes, metavar="CODES", help="Countries to allow, e.g. ru; no others are read.")
-@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a sighting is unreadable.  [default: 0.93]")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Below it a sighting is unreadable.  [default: 0.95]")
 @click.option("--stride", type=click.IntRange(min=1), help="Take every N-th frame alone (files).")
 @click.option("--from", "from_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Start there (files).")
 @click.option("--to", "to_s", type=click.FloatRange(min=0), metavar="SECONDS", help="End there.")

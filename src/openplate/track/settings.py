@@ -40,7 +40,7 @@ class WatchSettings:
         ConfigError: a value is out of range; the message names the key.
     """
 
-    min_confidence: float = 0.93
+    min_confidence: float = 0.95
     very_sure: float = 0.99
     agreeing: int = 2
     static_agreeing: int = 3
