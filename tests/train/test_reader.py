@@ -103,7 +103,7 @@ def test_country_of_often_that_is_not_among_countries_gives_error_that_says_so(t
 def test_difficulty_rises_with_the_shard_s_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     difficulties = []
 
-    def mix(formats: object, material: object, seed: int, difficulty: float, *_: float) -> Iterator[tuple[np.ndarray, str]]:
+    def mix(formats: object, material: object, seed: int, difficulty: float, *_: float, **__: float) -> Iterator[tuple[np.ndarray, str]]:
         difficulties.append(difficulty)
         return iter([])
 
@@ -317,7 +317,7 @@ def two_sides(make_dataset: Callable[..., Path]) -> ReaderConfig:
 def test_data_sets_named_to_validate_on_are_taken_whole_and_all_photos_trained_on(two_sides: ReaderConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
-    def mix(formats: object, material: Material, *_: float) -> Iterator[LabelledCrop]:
+    def mix(formats: object, material: Material, *_: float, **__: float) -> Iterator[LabelledCrop]:
         seen.append([patch.text for patch in material.patches])
         return iter([])
 

@@ -251,7 +251,16 @@ def mix_crops(
     ones, are those of `draw_crops`.
     """
     rng = random.Random(seed)
-    drawn = draw_crops(formats, rng.getrandbits(48), difficulty, views, 0.06, upright_share, lean_share, filmed_share, rare_share)
+    drawn = draw_crops(
+        formats,
+        rng.getrandbits(48),
+        difficulty,
+        views,
+        upright_share=upright_share,
+        lean_share=lean_share,
+        filmed_share=filmed_share,
+        rare_share=rare_share,
+    )
     weights = material.patch_weights()
     real_share = real_share if material.patches else 0.0
     while True:

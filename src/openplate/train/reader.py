@@ -161,13 +161,13 @@ class DrawReaderShard:
             material,
             seed,
             difficulty,
-            config.views,
-            config.real_share,
-            config.empty_share,
-            config.upright_share,
-            config.lean_share,
-            config.filmed_share,
-            config.rare_share,
+            views=config.views,
+            real_share=config.real_share,
+            empty_share=config.empty_share,
+            upright_share=config.upright_share,
+            lean_share=config.lean_share,
+            filmed_share=config.filmed_share,
+            rare_share=config.rare_share,
         )
         return pack(islice(mixed, config.shard), config.shard, charset, origins(config))
 
